@@ -5,8 +5,8 @@ import {
   type DiscountedInvoices,
   type DiscountFacts,
   priceOverridesOf,
+  type UnwrittenPeriods,
 } from '../../invoicer/discounts/discount-facts.ts';
-import type { UnwrittenPeriods } from '../../invoicer/discounts/read-discount-facts.ts';
 import { type DraftToDiscount, discountInvoices } from '../../invoicer/invoices/discount-invoices.ts';
 import type { Db } from '../route/define-route.ts';
 

@@ -53,7 +53,8 @@ const from = `discounts d JOIN coupons c ON c.id = d.coupon_id JOIN customers h 
   CROSS JOIN LATERAL (
     SELECT coalesce(bool_or(is_once), false) AS is_used_up,
       (count(DISTINCT invoice_id) FILTER (WHERE amount <> 0))::integer AS invoices_used,
-      count(DISTINCT (subscription_id, period_start)) FILTER (WHERE subscription_id IS NOT NULL)::integer AS periods_used
+      (count(DISTINCT (subscription_id, period_start)) FILTER (WHERE subscription_id IS NOT NULL))::integer
+        AS periods_used
     FROM discount_uses WHERE discount_id = d.id
   ) u`;
 

@@ -86,8 +86,8 @@ const failureOf = `coalesce(r.failure, (
 const columns = (
   lines: string,
 ): string => `d.id, d.kind, d.state, d.customer_id, d.currency, d.finalize_at, d.overrides,
-  ${lines} AS lines, d.line_count, d.subtotal::text, d.discounts, d.taxes, d.computed_at, d.watermark, d.test_clock_id, d.metadata,
-  d.version, d.created_at, d.updated_at,
+  ${lines} AS lines, d.line_count, d.subtotal::text, d.discounts, d.taxes, d.computed_at, d.watermark, d.test_clock_id,
+  d.metadata, d.version, d.created_at, d.updated_at,
   (SELECT k.now_at FROM test_clocks k WHERE k.id = d.test_clock_id) AS clock_now,
   (SELECT r.id FROM billing_runs r WHERE r.id = d.run_id AND r.state IN ('queued', 'running')) AS finalizing_run_id,
   (SELECT ${failureOf} FROM billing_runs r WHERE r.id = d.run_id AND r.state NOT IN ('queued', 'running')) AS failure`;
@@ -198,7 +198,8 @@ export const invoiceDraftStore = {
     const id = newId('inv');
     await db.query(
       `INSERT INTO invoice_drafts (id, organization_id, kind, state, customer_id, currency, finalize_at, overrides,
-         lines, line_count, subtotal, computed_at, test_clock_id, metadata, taxes, discounts, version, created_at, updated_at)
+         lines, line_count, subtotal, computed_at, test_clock_id, metadata, taxes, discounts, version, created_at,
+         updated_at)
        VALUES ($1, $2, 'one_off', 'draft', $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, 1, $10, $10)`,
       [
         id,

@@ -8,7 +8,7 @@ import { dueParts, type PartTiming, rememberedPeriods } from '#schemas/due-parts
 import { FailureError } from '#schemas/failures.ts';
 import type { DraftInvoice } from '#schemas/invoice.ts';
 import type { Instant } from '#schemas/period.ts';
-import type { UnwrittenPeriods } from '../../invoicer/discounts/read-discount-facts.ts';
+import type { UnwrittenPeriods } from '../../invoicer/discounts/discount-facts.ts';
 import { draftInvoice, plainTerms, type RatedPeriod } from '../../invoicer/invoices/draft-invoice.ts';
 import { schedulesIn } from '../../rater/run/billable-periods.ts';
 import type { Payer } from '../../rater/run/payer-statements.ts';

@@ -2,8 +2,7 @@
 import assert from 'node:assert/strict';
 import { type DiscountJson, discountFromJson } from '#schemas/invoice/content-parts.ts';
 import { type Amount, parseStoredAmount } from '#schemas/money.ts';
-import type { Instant } from '#schemas/period.ts';
-import type { ChargedLine, TakenBack } from './discount-facts.ts';
+import type { ChargedLine, TakenBack, UnwrittenCredit } from './discount-facts.ts';
 
 const matched = `subscription_id, billing_end, priced_at, item, interval_unit, interval_count, counted`;
 const written = `SELECT id, ${matched} FROM billing_periods
@@ -34,17 +33,6 @@ FROM (
 export const chargedStatement = statementOf(written);
 /** Of credits that are not written down, as `creditParameters` says them. */
 export const chargedOfUnwritten = statementOf(unwritten);
-
-/** What a credit that is not written down is told by. */
-export type UnwrittenCredit = {
-  readonly id: string;
-  readonly subscriptionId: string;
-  readonly billingEnd: Instant;
-  readonly pricedAt: Instant;
-  readonly item: string;
-  readonly interval: { readonly unit: string; readonly count: number };
-  readonly isCounted: boolean;
-};
 
 export const creditParameters = (credits: readonly UnwrittenCredit[]): unknown[] => [
   credits.map(({ id }) => id),

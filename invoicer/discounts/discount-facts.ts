@@ -55,6 +55,23 @@ export type DiscountedInvoices = {
   readonly priceOverrideIds: readonly string[];
 };
 
+/** What a credit that is not written down is told by. */
+export type UnwrittenCredit = {
+  readonly id: string;
+  readonly subscriptionId: string;
+  readonly billingEnd: Instant;
+  readonly pricedAt: Instant;
+  readonly item: string;
+  readonly interval: { readonly unit: string; readonly count: number };
+  readonly isCounted: boolean;
+};
+
+/** Billing periods that are not written down, by id, and those of them that are credits. */
+export type UnwrittenPeriods = {
+  readonly periods: ReadonlyMap<string, DiscountedPeriod>;
+  readonly credits: readonly UnwrittenCredit[];
+};
+
 /** Of an issued invoice. */
 export type InvoiceUse = DiscountUse & { readonly invoiceId: string };
 

@@ -17,7 +17,7 @@ import { parseAmount, parseStoredAmount } from '#schemas/money.ts';
 import { type ChargeJson, chargeJsonIn } from '#schemas/plan.ts';
 import { type Price, type PriceJson, priceFromJson } from '#schemas/price/price.ts';
 import { parseQuantity } from '#schemas/quantity.ts';
-import type { PolicyRounding, RatedLine } from '#schemas/rated-line.ts';
+import { defaultRatingPolicy, type PolicyRounding, type RatedLine } from '#schemas/rated-line.ts';
 import { parsePercentage } from '#schemas/tax-rate.ts';
 import type { DiscountedPeriod, DiscountFacts } from './discount-facts.ts';
 
@@ -62,8 +62,8 @@ type DiscountRow = ValueRow & {
   expires_at: Date | null;
   uses: UseJson[] | null;
 };
-/** Of `heldStatement`; where nobody has a discount one row, all of its discount null. */
-export type HeldRow = { rounding: PolicyRounding } & (DiscountRow | { id: null });
+/** Of `heldStatement`. */
+export type HeldRow = DiscountRow & { rounding: PolicyRounding };
 
 // What was used is asked of those alone of which it decides what is left.
 export const heldStatement = `
@@ -76,10 +76,8 @@ SELECT o.rounding, d.id, d.coupon_id, d.customer_id, d.subscription_id, d.starte
       SELECT subscription_id, period_start, is_once, sum(amount) AS amount FROM discount_uses
       WHERE discount_id = d.id GROUP BY subscription_id, period_start, is_once
     ) u) END AS uses
-FROM organizations o
-  LEFT JOIN discounts d ON d.organization_id = o.id AND d.customer_id = ANY ($2) AND d.ended_at IS NULL
-  LEFT JOIN coupons c ON c.id = d.coupon_id
-WHERE o.id = $1 ORDER BY d.started_at, d.id`;
+FROM discounts d JOIN coupons c ON c.id = d.coupon_id JOIN organizations o ON o.id = d.organization_id
+WHERE d.organization_id = $1 AND d.customer_id = ANY ($2) AND d.ended_at IS NULL ORDER BY d.started_at, d.id`;
 
 const heldFromRow = (row: DiscountRow): HeldDiscount => ({
   id: row.id,
@@ -105,10 +103,8 @@ const usesFromRow = ({ id: discountId, uses }: DiscountRow): DiscountUse[] =>
 
 /** The discounts that somebody has, and what was used of them. */
 export const standingFromRows = (rows: readonly HeldRow[]): Pick<DiscountFacts, 'rounding' | 'held' | 'uses'> => {
-  const [policy] = rows;
-  assert(policy, 'an organization has its row');
-  const discounts = rows.filter((row): row is { rounding: PolicyRounding } & DiscountRow => row.id !== null);
-  return { rounding: policy.rounding, held: discounts.map(heldFromRow), uses: discounts.flatMap(usesFromRow) };
+  const rounding = rows[0]?.rounding ?? defaultRatingPolicy.rounding;
+  return { rounding, held: rows.map(heldFromRow), uses: rows.flatMap(usesFromRow) };
 };
 
 /** Whether nothing has discounts: nobody has one, and nothing is given back that was discounted. */
@@ -139,7 +135,7 @@ const priceOfJson = (json: PriceJson | undefined): Price | undefined => {
   return parsed.value;
 };
 
-export const pricesFromRows = (
+const pricesFromRows = (
   versions: readonly VersionRow[],
   overrides: readonly OverrideRow[],
 ): DiscountFacts['priceOf'] => {
@@ -153,10 +149,27 @@ export const pricesFromRows = (
   };
 };
 
-export const periodsFromRows = (rows: readonly PeriodRow[]): ReadonlyMap<string, DiscountedPeriod> =>
-  new Map(
-    rows.map(({ id, timing, billing_start: start, due_at: dueAt }) => [
-      id,
-      { timing, start: start.getTime(), dueAt: dueAt.getTime() },
-    ]),
-  );
+const periodsFromRows = (rows: readonly PeriodRow[]): [string, DiscountedPeriod][] =>
+  rows.map(({ id, timing, billing_start: start, due_at: dueAt }) => [
+    id,
+    { timing, start: start.getTime(), dueAt: dueAt.getTime() },
+  ]);
+
+/** What `heldStatement` and the statements of credits say: discounts that there are, and what is given back of some. */
+export type StandingDiscounts = Pick<DiscountFacts, 'rounding' | 'held' | 'uses' | 'takenBack'>;
+
+/** `unwritten` are billing periods that are not in the rows. */
+export const factsFromRows = (
+  standing: StandingDiscounts,
+  rows: {
+    readonly periods: readonly PeriodRow[];
+    readonly versions: readonly VersionRow[];
+    readonly overrides: readonly OverrideRow[];
+  },
+  unwritten: ReadonlyMap<string, DiscountedPeriod> = new Map(),
+): DiscountFacts => ({
+  ...standing,
+  periods: new Map([...unwritten, ...periodsFromRows(rows.periods)]),
+  planIds: new Map(rows.versions.map(({ id, plan_id: planId }) => [id, planId])),
+  priceOf: pricesFromRows(rows.versions, rows.overrides),
+});

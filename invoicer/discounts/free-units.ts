@@ -62,7 +62,7 @@ const costOfSpans = (spans: readonly RatedSpan[], prices: readonly Price[], unit
   return priceSpans(used).precise;
 };
 
-/** Zero where its price has no first units: a flat one, one by events or dimensions, one in credits or of a cost book. */
+/** Zero where its price has no first units: a flat one, one by events or dimensions, in credits or of a cost book. */
 export const worthOfFreeUnits = (line: RatedLine, units: Quantity, priceOf: PriceOfLine): Amount => {
   const spans = line.priceSpans ?? [];
   if (spans.some(({ sources }) => sources.costBookVersionId !== undefined || sources.creditUnitRateIds !== undefined))

@@ -2,11 +2,11 @@
  * Drafts of invoices without discounts -> the same with those that they have when they are issued one after the other,
  * in the order in which they fall due, and what they use up. Pure.
  *
- * A discount holds by the instant of issue: from when it was redeemed, until it is ended or its coupon expires. One that
- * is used once is for the first invoice that it takes something off. One that repeats is for so many billing periods of
- * each subscription, from the first that is on an invoice while it holds, whether or not there is anything to take off.
- * An amount is for each billing period, and what an invoice leaves of it is there for the next one over the same
- * period.
+ * A discount holds by the instant of issue: from when it was redeemed, until it is ended or its coupon expires. One
+ * that is used once is for the first invoice that it takes something off. One that repeats is for so many billing
+ * periods of each subscription, from the first that is on an invoice while it holds, whether or not there is anything
+ * to take off. An amount is for each billing period, and what an invoice leaves of it is there for the next one over
+ * the same period.
  */
 import type { DiscountUse, HeldDiscount } from '#schemas/coupon.ts';
 import type { DraftInvoice, InvoiceDiscount, InvoiceLine } from '#schemas/invoice.ts';

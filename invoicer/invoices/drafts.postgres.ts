@@ -75,12 +75,14 @@ export const draftLines = async (client: Queryable, shard: Shard): Promise<reado
 
 const insertStatement = `
 INSERT INTO invoice_drafts (id, organization_id, kind, state, customer_id, currency, finalize_at, overrides,
-  line_count, subtotal, taxes, discounts, computed_at, watermark, test_clock_id, metadata, version, created_at, updated_at)
+  line_count, subtotal, taxes, discounts, computed_at, watermark, test_clock_id, metadata, version, created_at,
+  updated_at)
 SELECT n.id, $1, 'period', 'draft', n.customer_id, n.currency, n.finalize_at, '{}', n.line_count, n.subtotal, n.taxes,
   n.discounts, $2, $9, c.test_clock_id, '{}', 1, $2, $2
 FROM unnest($3::text[], $4::text[], $5::text[], $6::timestamptz[], $7::integer[], $8::numeric[], $10::json[],
     $11::json[])
-  AS n (id, customer_id, currency, finalize_at, line_count, subtotal, taxes, discounts) JOIN customers c ON c.id = n.customer_id`;
+  AS n (id, customer_id, currency, finalize_at, line_count, subtotal, taxes, discounts)
+  JOIN customers c ON c.id = n.customer_id`;
 
 // A period that is in a draft already, or billed, ends the transaction.
 const takePeriods = `

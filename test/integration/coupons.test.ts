@@ -92,7 +92,7 @@ describe('a coupon', () => {
     [{ duration_periods: 3 }, ['duration_periods not_allowed']],
     [{ applies_to: { plans: ['nothing'] } }, ['applies_to.plans[0] not_found']],
     [{ code: `cpn_${'0'.repeat(32)}` }, ['code not_allowed']],
-    [{ percentage: '0', expires_at: '2027-02-30T00:00:00Z' }, ['percentage out_of_range', 'expires_at wrong_format']],
+    [{ percentage: '0', duration: 'repeating' }, ['percentage out_of_range', 'duration_periods missing']],
   ])('with %j is refused: %j', async (more, faults) => {
     expect((await faultsOf('POST', '/v1/coupons', newCoupon(more))).toSorted()).toEqual(faults.toSorted());
   });

@@ -182,6 +182,10 @@ export const makeObjects = async (api: Call, externalId: string, ingest?: Call):
     plan: llmProPlan.code,
     started_at: started,
   });
+  // It counts the billing period, and takes nothing off.
+  const counting = { duration: 'repeating', duration_periods: 12, applies_to: { charges: ['none-of-these'] } };
+  const { id: counted } = await made(api, '/v1/coupons', { ...newCoupon(), ...counting });
+  await made(api, `/v1/subscriptions/${subscription.id}/discounts`, { coupon: counted });
   const run = await made(api, '/v1/invoices/run', { period: month.name });
   const ended = await api('GET', `/v1/invoices/runs/${run.id}?wait_seconds=25`);
   if (ended.body.state !== 'completed') throw new Error(`the billing run ended as ${JSON.stringify(ended.body)}`);
@@ -202,7 +206,6 @@ export const makeObjects = async (api: Call, externalId: string, ingest?: Call):
   const coupon = await made(api, '/v1/coupons', newCoupon());
   await made(api, '/v1/promotion-codes', { coupon: coupon.id, code: unique() });
   const discount = await made(api, `/v1/customers/${customer.id}/discounts`, { coupon: coupon.code });
-  await made(api, `/v1/subscriptions/${subscription.id}/discounts`, { coupon: coupon.code });
   await made(api, '/v1/test-clocks', {});
   const draft = await made(api, '/v1/invoices', newOneOffInvoice(externalId));
   await made(api, '/v1/issuing-entities', { legal_name: 'Example GmbH', number_format: { prefix: 'OBJ-' } });

@@ -85,7 +85,6 @@ export const useCases = new Set([
   'api/simulations/ask-simulation.ts',
   'api/usage/coalesce-reads.ts',
   'ingest/amendments/relay.ts',
-  'invoicer/discounts/read-discount-facts.ts',
   'invoicer/invoices/ask-tax-engine.ts',
   'ingest/fail-points.ts',
   'ingest/gateway/accept-events.ts',

@@ -2,10 +2,10 @@
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { parts } from '../../support/parts.ts';
 import { type Pipeline, startPipeline } from '../../support/pipeline.ts';
-import { expectRatedAgain } from '../../support/rated-again.ts';
 import { call, calls, flat as flatCharge, newPlan } from '../../support/story-parts.ts';
 import { unique } from '../../support/tenants.ts';
 import { type Life, lifeFrom, type Sandbox, sandboxOf } from '../../support/test-clock.ts';
+import { verify } from '../../support/verify-command.ts';
 
 let pipeline: Pipeline;
 let sandbox: Sandbox;
@@ -179,6 +179,9 @@ describe('a coupon', () => {
     const [invoice] = await whole(life);
     expect(shown(invoice)).toEqual(['fee 31.00, -3.10, -5.00, ny 0.92, nyc 1.03', '31.00 8.10 1.95 24.85']);
     expect(invoice.discounts).toMatchObject([{ name: 'Off', amount: '3.10' }, { amount: '5.00' }]);
+    const explained = (await sandbox.api('GET', `/v1/invoices/${invoice.id}/line-items/1/explain`)).body;
+    expect(explained.discounts).toEqual(invoice.lines[0].discounts);
+    expect(explained.output.amount).toBe('31.00');
   });
 
   it.each([
@@ -280,5 +283,8 @@ describe('a preview, a draft and a one-off invoice', () => {
 });
 
 it('every line is rated again to what it was, and every hash holds', async () => {
-  await expectRatedAgain(pipeline, sandbox);
+  const { databaseUrl, clickhouseUrl } = pipeline;
+  const again = await verify(databaseUrl, [], 'rater/verify/rating.main.ts', { CLICKHOUSE_URL: clickhouseUrl });
+  expect([again.code, again.faults]).toEqual([0, []]);
+  expect((await verify(databaseUrl)).faults).toEqual([]);
 });

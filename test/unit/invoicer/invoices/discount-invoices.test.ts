@@ -125,10 +125,10 @@ const discounted = (invoices: readonly DraftInvoice[], facts: DiscountFacts, dis
       ),
     ),
     uses: done.map(({ uses, draft: { currency } }) =>
-      uses.map(
-        ({ discountId, isOnce, period, amount: taken }) =>
-          `${discountId} ${isOnce ? 'once' : period ? `${period.subscriptionId} ${period.start}` : '-'} ${formatMinorUnits(taken, currency)}`,
-      ),
+      uses.map(({ discountId, isOnce, period, amount: taken }) => {
+        const counted = period ? `${period.subscriptionId} ${period.start}` : '-';
+        return `${discountId} ${isOnce ? 'once' : counted} ${formatMinorUnits(taken, currency)}`;
+      }),
     ),
   };
 };
