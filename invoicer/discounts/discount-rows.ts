@@ -108,7 +108,7 @@ export const standingFromRows = (rows: readonly HeldRow[]): Pick<DiscountFacts, 
 };
 
 /** Whether nothing has discounts: nobody has one, and nothing is given back that was discounted. */
-export const hasNoDiscounts = ({ held }: Pick<DiscountFacts, 'held'>, takenBack: DiscountFacts['takenBack']): boolean =>
+export const hasNoDiscounts = ({ held, takenBack }: Pick<DiscountFacts, 'held' | 'takenBack'>): boolean =>
   held.length === 0 && ![...takenBack.values()].some(({ lines }) => lines !== undefined && lines.size > 0);
 
 export const periodsStatement = `SELECT id, timing, billing_start, due_at FROM billing_periods

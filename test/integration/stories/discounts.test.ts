@@ -78,6 +78,8 @@ describe('a coupon', () => {
     await ofSubscription(id, await percent('20'));
     await life.until('2027-04-16T00:00:00Z');
     await sandbox.made(`/v1/subscriptions/${id}/change-plan`, { plan: pro, invoice: 'now' });
+    const [ahead] = (await sandbox.api('POST', '/v1/invoices/preview', { subscription_id: id })).body.invoices;
+    expect([ahead.discount_total, ahead.total]).toEqual(['3.00', '13.02']);
     await life.until('2027-04-17T00:00:00Z');
     expect(await billed(life)).toEqual([
       ['basic 30.00, -6.00, ny 0.96, nyc 1.08', '30.00 6.00 2.04 26.04'],
