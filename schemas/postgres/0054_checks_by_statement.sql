@@ -64,3 +64,29 @@ ALTER TABLE invoice_documents DROP CONSTRAINT invoice_documents_organization_id_
 -- Of what was issued in content version 1.
 ALTER TABLE invoices DROP CONSTRAINT invoices_once_per_period;
 CREATE UNIQUE INDEX invoices_once_per_period ON invoices (subscription_id, period_start, period_end, kind) WHERE subscription_id IS NOT NULL;
+
+-- A subscription is to a version of a plan that was activated, which one look says; its customer says the organization.
+CREATE FUNCTION refuse_version() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+  is_draft boolean;
+  is_plan boolean;
+BEGIN
+  SELECT v.state = 'draft', p.kind = 'plan' INTO is_draft, is_plan
+  FROM plan_versions v JOIN plans p ON p.id = v.plan_id WHERE v.id = NEW.plan_version_id;
+  IF is_draft THEN
+    RAISE EXCEPTION 'subscriptions refuses the draft of a plan version' USING ERRCODE = 'restrict_violation';
+  ELSIF NOT is_plan THEN
+    RAISE EXCEPTION 'subscriptions refuses an add-on' USING ERRCODE = 'restrict_violation';
+  END IF;
+  RETURN NEW;
+END $$;
+DROP TRIGGER to_no_draft ON subscriptions;
+DROP TRIGGER to_no_add_on ON subscriptions;
+DROP FUNCTION refuse_draft();
+DROP FUNCTION refuse_add_on();
+CREATE TRIGGER to_active_plan BEFORE INSERT OR UPDATE OF plan_version_id ON subscriptions FOR EACH ROW EXECUTE FUNCTION refuse_version();
+DO $$ BEGIN
+  EXECUTE format('ALTER FUNCTION refuse_version() SET search_path = %I, pg_temp', current_schema());
+  EXECUTE 'REVOKE ALL ON FUNCTION refuse_version() FROM PUBLIC';
+END $$;
+ALTER TABLE subscriptions DROP CONSTRAINT subscriptions_organization_id_fkey;
