@@ -50,6 +50,7 @@ describe('an export', () => {
       'children',
       'subscriptions',
       'one_time_charges',
+      'discounts',
       'rated_lines',
       'price_overrides',
       'quotes',
@@ -65,6 +66,10 @@ describe('an export', () => {
     const { current_period: _period, ...subscription } = body.subscriptions[0];
     expect((await api('GET', `/v1/subscriptions/${objects.subscription}`)).body).toMatchObject(subscription);
     expect(body.invoices).toEqual([(await api('GET', `/v1/invoices/${objects.invoice}`)).body]);
+    expect(body.discounts).toEqual(
+      (await api('GET', `/v1/customers/${objects.customer}/discounts?sort=created_at`)).body.items,
+    );
+    expect(body.discounts).toHaveLength(2);
     expect(body.price_overrides).toEqual(override.status === 201 ? [override.body] : []);
     expect(body.quotes).toEqual([(await api('GET', `/v1/quotes/${objects.quote}`)).body]);
     expect(body.rated_lines.length).toBeGreaterThan(0);
@@ -134,6 +139,7 @@ describe('an export', () => {
     expect(body.withheld).toEqual([
       'subscriptions',
       'one_time_charges',
+      'discounts',
       'rated_lines',
       'price_overrides',
       'quotes',
