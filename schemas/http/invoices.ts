@@ -9,6 +9,7 @@ import {
   formed,
   Instant,
   idOf,
+  Name,
   nullable,
   Period,
   RoundingModeName,
@@ -72,8 +73,17 @@ export const HashedPeriod = Type.Object(
 );
 
 export const InvoiceDiscount = Type.Object(
-  { coupon_id: Type.String(), amount: Decimal },
-  { ...closed, title: 'InvoiceDiscount', description: 'What a coupon takes off.' },
+  {
+    discount_id: Type.String(),
+    coupon_id: Type.String(),
+    name: { ...Name, description: 'Of the coupon as it stood when the invoice was issued.' },
+    amount: Decimal,
+  },
+  {
+    ...closed,
+    title: 'InvoiceDiscount',
+    description: 'What a discount takes off; below zero of what is given back.',
+  },
 );
 
 export const InvoiceTax = Type.Object(
@@ -213,7 +223,7 @@ const headFields = {
   period: ofOnlyPeriod(HashedPeriod, 'The time'),
   periods: Type.Array(InvoicePeriod),
   subtotal: { ...Decimal, description: 'The sum of the amounts of the lines.' },
-  discounts: Type.Array(InvoiceDiscount, { description: 'One a coupon.' }),
+  discounts: Type.Array(InvoiceDiscount, { description: 'One a discount.' }),
   discount_total: Decimal,
   taxes: Type.Array(InvoiceTax, { description: 'One a rate and treatment.' }),
   tax_total: { ...Decimal, description: 'Taxes that are added; inclusive ones are in the subtotal.' },

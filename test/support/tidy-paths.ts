@@ -49,6 +49,8 @@ export const useCases = new Set([
   'api/catalog/change-plan.ts',
   'api/entitlements/measure-use.ts',
   'api/catalog/override-price.ts',
+  'api/coupons/discount-drafts.ts',
+  'api/coupons/redeem-coupon.ts',
   'api/events/amend-events.ts',
   'api/invoices/ask-for-run.ts',
   'api/invoices/change-issued.ts',
