@@ -1,4 +1,7 @@
-/** The state of an issued invoice as it is digested: its row comes with the invoice, whose entry holds what it begins as. */
+/**
+ * The state of an issued invoice as it is digested: its row comes with the invoice, whose entry holds what it begins
+ * as.
+ */
 import type { AuditedObject } from '#schemas/audited-object.ts';
 
 const draftOf = (column: string): string => `(SELECT d.${column} FROM invoice_drafts d WHERE d.id = t.invoice_id)`;

@@ -29,7 +29,7 @@ import {
 } from '../runs/runs.postgres.ts';
 import { type DraftPeriod, type InvoiceDraft, invoiceDraftStore } from './drafts.postgres.ts';
 import type { StatedInvoice } from './invoice-json.ts';
-import { atHour, customerInvoiceList, invoiceList, ofCustomer } from './invoice-list.ts';
+import { atHour, customerInvoiceList, invoiceList, ofCustomer } from './invoice-list.postgres.ts';
 import { invoiceStates } from './invoice-states.postgres.ts';
 import { payerTerms } from './payer-terms.postgres.ts';
 

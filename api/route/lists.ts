@@ -38,7 +38,7 @@ export type Filter = {
   readonly column: string;
   readonly choices?: readonly string[];
   /** Instead of choices: what its values are, where they are no texts. */
-  readonly form?: 'decimal';
+  readonly form?: 'decimal' | 'flag';
   /** Another filter without which it says nothing. */
   readonly needs?: string;
   /** One of the choices, which holds where nothing is said. */
@@ -218,6 +218,7 @@ const filterSchema = ({ choices, default: choice, form, description }: Filter): 
       ...(choice === undefined ? {} : { default: choice }),
       ...described,
     });
+  if (form === 'flag') return Type.Unsafe<true>({ type: 'boolean', enum: [true], ...described });
   return Type.String({ pattern: form === 'decimal' ? decimalShape.source : filterPattern, ...described });
 };
 
@@ -226,6 +227,8 @@ const readFilter =
   (text: string): string | Problem => {
     if (choices)
       return choices.includes(text) ? text : { code: 'not_allowed', message: `must be one of ${choices.join(', ')}` };
+    if (form === 'flag')
+      return text === 'true' ? text : { code: 'not_allowed', message: 'must be true, or be left out' };
     if (form === 'decimal')
       return decimalShape.test(text) ? text : { code: 'not_a_decimal', message: 'must be a decimal such as "250.00"' };
     return filterShape.test(text) && text.isWellFormed()

@@ -133,3 +133,28 @@ export const invoicePreview = {
     },
   ],
 };
+
+const exportedHead = {
+  number: invoiceHead.number,
+  document_number: invoiceHead.document_number,
+  invoice_id: invoiceHead.id,
+  issued_at: invoiceHead.issued_at,
+};
+const exported = {
+  exportInvoices: {
+    ...exportedHead,
+    customer_id: invoiceHead.customer_id,
+    currency: invoiceHead.currency,
+    total: invoiceHead.total,
+  },
+  exportInvoiceLines: { ...exportedHead, position: 1, description: flatChargeExample.name, amount: '9.00' },
+  exportInvoiceTaxes: { ...exportedHead, code: 'vat', percentage: '19', taxable_amount: '13.98', amount: '2.66' },
+};
+
+/** Some of the columns of each. */
+export const exportExamples: Readonly<Record<string, string>> = Object.fromEntries(
+  Object.entries(exported).flatMap(([operation, row]) => [
+    [`${operation} answer text/csv`, `${Object.keys(row).join(',')}\r\n${Object.values(row).join(',')}\r\n`],
+    [`${operation} answer application/x-ndjson`, `${JSON.stringify(row)}\n`],
+  ]),
+);

@@ -1,6 +1,6 @@
 /** Exports of invoices: what is asked for, and the columns of each. */
 import { Type } from 'typebox';
-import { closed } from '#schemas/http/fields.ts';
+import { closed, formed } from '#schemas/http/fields.ts';
 
 export const exportFormats = ['csv', 'ndjson'] as const;
 
@@ -10,7 +10,7 @@ export const InvoiceExportQuery = Type.Object(
     format: Type.Optional(Type.Enum([...exportFormats])),
     issued_at_after: Type.Optional(Type.String()),
     issued_at_before: Type.Optional(Type.String()),
-    number_after: Type.Optional(Type.String({ pattern: '^[0-9]{1,15}$' })),
+    number_after: Type.Optional(formed('^[0-9]{1,15}$', 'a whole number of at most 15 digits')),
   },
   closed,
 );

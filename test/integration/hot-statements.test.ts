@@ -158,6 +158,8 @@ const filterValue = (name: string): string =>
     object_id: objects.customer,
     object_type: 'customer',
     currency: 'USD',
+    open: 'true',
+    overdue: 'true',
     total_min: '1.00',
     total_max: '1.00',
     document_number: 'INV-2026-000001',

@@ -63,9 +63,7 @@ describe('a list of invoices', () => {
     expect(await listed('state=draft')).toEqual([null]);
     // What is given up is not open, and neither is what is nothing.
     expect(await listed('open=true')).toEqual([1, 2, 5, 6]);
-    expect(await listed('open=false')).toEqual([null, 3, 4]);
     expect(await listed('overdue=true')).toEqual([2]);
-    expect(await listed('overdue=false')).toEqual([null, 1, 3, 4, 5, 6]);
     expect(await listed('open=true&state=issued', '/v1/customers/later/invoices')).toEqual([5, 6]);
     expect(await listed('overdue=true', '/v1/customers/later/invoices')).toEqual([]);
   });
@@ -87,7 +85,7 @@ describe('a list of invoices', () => {
     const errors = async (query: string) => (await tenant.api('GET', `/v1/invoices?${query}`)).body.errors;
     expect(await errors('total_min=1')).toMatchObject([{ field: 'currency', code: 'missing' }]);
     expect(await errors('currency=USD&total_max=1e3')).toMatchObject([{ field: 'total_max', code: 'not_a_decimal' }]);
-    expect(await errors('state=open&overdue=maybe')).toMatchObject([
+    expect(await errors('state=open&overdue=false')).toMatchObject([
       { field: 'state', code: 'not_allowed' },
       { field: 'overdue', code: 'not_allowed' },
     ]);

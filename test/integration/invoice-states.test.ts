@@ -1,4 +1,4 @@
-/** [I17] What happens to an issued invoice stands beside it: states, what is paid, and that nothing else ever changes. */
+/** [I17] What happens to an issued invoice stands beside it, and nothing else of it ever changes. */
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import type { Queryable } from '#platform/stores/postgres.ts';
 import { InvoiceState } from '#schemas/invoice.ts';
@@ -322,7 +322,8 @@ describe('[I17] each layer by itself', () => {
       `UPDATE invoices SET total = 0 WHERE id = '${id}'`,
       `UPDATE invoice_lines SET amount = 0 WHERE invoice_id = '${id}'`,
       `INSERT INTO invoice_lines (invoice_id, position, charge_code, description, quantity, rounding, precise_amount,
-         amount, steps, period_start, period_end) VALUES ('${id}', 99, 'c', 'x', 1, 'half_up', 1, 1, '[]', now(), now())`,
+         amount, steps, period_start, period_end)
+       VALUES ('${id}', 99, 'c', 'x', 1, 'half_up', 1, 1, '[]', now(), now())`,
       ...guarded.map((change) => `UPDATE invoice_states SET ${change} WHERE invoice_id = '${id}'`),
     ])
       expect(await codeOf(owner.query(statement)), statement).toBe(restricted);

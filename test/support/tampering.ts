@@ -15,7 +15,8 @@ export const readTables = async (db: Queryable): Promise<ReadonlyMap<string, rea
     `SELECT c.table_name AS "table", json_agg(json_build_object('name', c.column_name, 'type', c.data_type)
        ORDER BY c.ordinal_position) AS columns
      FROM information_schema.columns c JOIN information_schema.tables t USING (table_schema, table_name)
-     WHERE c.table_schema = current_schema() AND t.table_type = 'BASE TABLE' AND c.is_generated = 'NEVER' AND c.table_name NOT LIKE 'kept\\_%'
+     WHERE c.table_schema = current_schema() AND t.table_type = 'BASE TABLE' AND c.is_generated = 'NEVER'
+       AND c.table_name NOT LIKE 'kept\\_%'
      GROUP BY 1 ORDER BY 1`,
   );
   return new Map(rows.map(({ table, columns }) => [table, columns]));

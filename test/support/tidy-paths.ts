@@ -51,6 +51,7 @@ export const useCases = new Set([
   'api/catalog/override-price.ts',
   'api/events/amend-events.ts',
   'api/invoices/ask-for-run.ts',
+  'api/invoices/change-issued.ts',
   'api/invoices/compute-draft.ts',
   'api/invoices/finalize-draft.ts',
   'api/invoices/preview-invoice.ts',

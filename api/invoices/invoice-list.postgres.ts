@@ -1,4 +1,4 @@
-/** What lists of invoices can be asked for, over their states and what is a draft. */
+/** What lists of invoices can be asked for, over their states and what is a draft: SQL. */
 
 import { InvoiceState } from '#schemas/invoice.ts';
 import type { Instant } from '#schemas/period.ts';
@@ -20,10 +20,6 @@ const allInvoices = `(
   ) invoices`;
 
 const isOpen = "state IN ('issued', 'partly_paid') AND amount_due > 0";
-const asAsked = (text: string, condition: string): string =>
-  text === 'true' ? condition : `(${condition}) IS NOT TRUE`;
-const yesOrNo = ['true', 'false'] as const;
-
 /** Of totals in one currency. */
 const totalFilter = (comparison: '>=' | '<=', what: string): Filter => ({
   column: 'total',
@@ -59,15 +55,15 @@ const filters = {
   currency: { column: 'currency' },
   open: {
     column: 'state',
-    choices: yesOrNo,
+    form: 'flag',
     description:
-      'Whether something of it is due, and nobody has given it up: `issued` or `partly_paid`, with an amount_due.',
-    test: (value: string, text: string) => `${asAsked(text, isOpen)} AND ${value}::text IS NOT NULL`,
+      'Only those of which something is due and nobody has given it up: `issued` or `partly_paid`, with an amount_due.',
+    test: (value: string) => `${isOpen} AND ${value}::text IS NOT NULL`,
   },
   overdue: {
     column: 'due_at',
-    choices: yesOrNo,
-    description: 'Whether it is open, and its due_at is over.',
+    form: 'flag',
+    description: 'Only those that are open, and whose due_at is over.',
     // The hour comes with the question: `atHour`.
     test: (value: string) => `${value}::text IS NULL`,
   },
@@ -122,7 +118,7 @@ export const atHour = (page: ListPage, now: Instant): ListPage => ({
       ? {
           ...condition,
           value: new Date(now).toISOString(),
-          test: (value: string) => asAsked(condition.text, isOverdue(`${value}::timestamptz`)),
+          test: (value: string) => isOverdue(`${value}::timestamptz`),
         }
       : condition,
   ),
