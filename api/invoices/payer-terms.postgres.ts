@@ -1,5 +1,6 @@
 /** What invoices of a customer say beside their lines, as they would be issued now: by the invoicer's own rules. */
 import type { InvoiceTerms } from '#schemas/invoice.ts';
+import { type IssuingEntityRow, issuingEntityColumns, issuingEntityFromRow } from '#schemas/issuing-entity.ts';
 import { type PayerTermsRow, payerColumns, payerTables, termsFromRow } from '../../invoicer/invoices/invoice-groups.ts';
 import type { Db } from '../route/define-route.ts';
 
