@@ -16,6 +16,7 @@ export const auditedCreditNote = {
     invoice_id: 'text',
     customer_id: 'text',
     currency: 'text',
+    subtotal: 'text',
     total: 'text',
     issued_at: 'instant',
     previous_hash: 'text',

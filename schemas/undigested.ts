@@ -29,7 +29,6 @@ const hashedOfCredit = [
   'credit_notes.buyer_digest',
   'credit_notes.discounts',
   'credit_notes.taxes',
-  'credit_notes.subtotal',
   'credit_notes.discount_total',
   'credit_notes.tax_total',
 ];

@@ -81,7 +81,7 @@ export const draftHeadJson = (
   return head;
 };
 
-/** What changes with its version alone: amounts, periods and what its customer has move by themselves. */
+/** Of an entry: what changes with the version alone. Amounts, periods and what its customer has move by themselves. */
 export const lastingDraft = ({ id, state, finalizeAt, overrides, metadata, version }: InvoiceDraft) => ({
   id,
   state,

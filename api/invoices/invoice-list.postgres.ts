@@ -11,11 +11,11 @@ import { type Condition, defineList, type Filter, type ListPage } from '../route
  */
 const allInvoices = `(
     SELECT s.invoice_id AS id, s.organization_id, s.customer_id, s.series_number, s.issued_at AS at, s.state,
-      s.currency, s.total, s.amount_due, s.issued_at, s.due_at
+      s.currency, s.total, s.total_floor, s.amount_due, s.issued_at, s.due_at
     FROM invoice_states s
     UNION ALL
     SELECT d.id, d.organization_id, d.customer_id, 0::bigint, d.created_at, 'draft'::text,
-      d.currency, NULL::numeric, NULL::numeric, NULL::timestamptz, NULL::timestamptz
+      d.currency, NULL::numeric, NULL::bigint, NULL::numeric, NULL::timestamptz, NULL::timestamptz
     FROM invoice_drafts d WHERE d.state = 'draft'
   ) invoices`;
 
@@ -26,7 +26,10 @@ const totalFilter = (comparison: '>=' | '<=', what: string): Filter => ({
   form: 'decimal',
   needs: 'currency',
   description: `Of issued invoices: only those whose total is ${what} this decimal; with \`currency\`.`,
-  test: (value) => `total ${comparison} ${value}::numeric`,
+  // The index is of whole units, and comes first.
+  test: (value) =>
+    `total_floor ${comparison} least(greatest(floor(${value}::numeric), -9e18), 9e18)::bigint
+       AND total ${comparison} ${value}::numeric`,
 });
 
 /** The hours of test clocks: whoever lives by one is late by it. */
@@ -63,7 +66,8 @@ const filters = {
   overdue: {
     column: 'due_at',
     form: 'flag',
-    description: 'Only those that are open, and whose due_at is over.',
+    sort: 'due_at',
+    description: 'Only those that are open, and whose due_at is over; the oldest first, where no sort is said.',
     // The hour comes with the question: `atHour`.
     test: (value: string) => `${value}::text IS NULL`,
   },
@@ -80,6 +84,8 @@ const shared = {
   sorts: {
     created_at: { column: 'at', type: 'timestamptz' },
     number: { column: 'series_number', type: 'bigint' },
+    // Drafts and what is due on receipt have none.
+    due_at: { column: 'due_at', type: 'timestamptz', isNullable: true },
   },
   times: {
     created_at: 'at',

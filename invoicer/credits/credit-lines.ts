@@ -34,7 +34,9 @@ type Parts = {
   readonly within: readonly bigint[];
 };
 
-const unitOf = (currency: Currency): bigint => 10n ** BigInt(amountScale - minorUnitsOf(currency));
+/** A minor unit, by its number of decimal places: powers are computed once and not for each part of each line. */
+const units = [0, 1, 2, 3, 4].map((places) => 10n ** BigInt(amountScale - places));
+const unitOf = (currency: Currency): bigint => units[minorUnitsOf(currency)] as bigint;
 const plus = (a: bigint, b: bigint): bigint => a + b;
 const sum = (values: readonly bigint[]): bigint => values.reduce(plus, 0n);
 const grossOf = ({ amount, beside }: Parts): bigint => amount + sum(beside);
@@ -53,26 +55,26 @@ const joinParts = (a: Parts, b: Parts, join: (a: bigint, b: bigint) => bigint): 
 
 const toParts = (line: CreditableLine, parts: CreditedParts | undefined, currency: Currency): Parts => {
   const unit = unitOf(currency);
-  const units = (amount: Amount | undefined): bigint => {
+  const inUnits = (amount: Amount | undefined): bigint => {
     assert((amount ?? 0n) % unit === 0n, 'what is credited is a whole number of minor units');
     return (amount ?? 0n) / unit;
   };
   return {
-    amount: units(parts?.amount),
+    amount: inUnits(parts?.amount),
     beside: [
-      ...line.discounts.map((_, index) => -units(parts?.discounts[index])),
-      ...line.taxes.map(({ isInclusive }, index) => (isInclusive ? 0n : units(parts?.taxes[index]?.amount))),
+      ...line.discounts.map((_, index) => -inUnits(parts?.discounts[index])),
+      ...line.taxes.map(({ isInclusive }, index) => (isInclusive ? 0n : inUnits(parts?.taxes[index]?.amount))),
     ],
     within: [
-      ...line.taxes.map(({ isInclusive }, index) => (isInclusive ? units(parts?.taxes[index]?.amount) : 0n)),
-      ...line.taxes.map((_, index) => units(parts?.taxes[index]?.taxableAmount)),
+      ...line.taxes.map(({ isInclusive }, index) => (isInclusive ? inUnits(parts?.taxes[index]?.amount) : 0n)),
+      ...line.taxes.map((_, index) => inUnits(parts?.taxes[index]?.taxableAmount)),
     ],
   };
 };
 
 const fromParts = ({ discounts, taxes }: CreditableLine, parts: Parts, currency: Currency): CreditedParts => {
   const unit = unitOf(currency);
-  const amount = (units: bigint | undefined): Amount => ((units ?? 0n) * unit) as Amount;
+  const amount = (count: bigint | undefined): Amount => ((count ?? 0n) * unit) as Amount;
   return {
     amount: amount(parts.amount),
     discounts: discounts.map((_, index) => amount(-(parts.beside[index] ?? 0n))),
@@ -191,16 +193,16 @@ export const creditLine = (
   const [whole, was] = [toParts(line, wholeOf(line), currency), toParts(line, before, currency)];
   const left = joinParts(whole, was, (a, b) => a - b);
   if (share.kind === 'rest') return fromParts(line, left, currency);
-  const units = share.amount / unitOf(currency);
+  const asked = share.amount / unitOf(currency);
   const of = share.kind === 'amount' ? left.amount : grossOf(left);
-  assert(within(units, of) === units, 'not more is credited than is left');
-  if (units === 0n)
+  assert(within(asked, of) === asked, 'not more is credited than is left');
+  if (asked === 0n)
     return fromParts(
       line,
       mapParts(left, () => 0n),
       currency,
     );
-  const parts = mirrored(whole, was, units, share.kind === 'amount' ? partsByAmount : partsByGross);
+  const parts = mirrored(whole, was, asked, share.kind === 'amount' ? partsByAmount : partsByGross);
   return withNet(line, fromParts(line, parts, currency));
 };
 
