@@ -25,7 +25,7 @@ import type { RatedLine } from '#schemas/rated-line.ts';
 import type { EngineAnswer, TaxEngine } from '../taxes/tax-engine.ts';
 import type { TaxedInvoices, TaxFacts } from '../taxes/tax-facts.ts';
 import { askTaxEngine, draftKey } from './ask-tax-engine.ts';
-import { isUnchanged } from './delta-lines.ts';
+import { withoutUnchanged } from './delta-lines.ts';
 import { draftInvoice, type InvoiceParties, oneOffInvoice, type RatedPeriod } from './draft-invoice.ts';
 import type { GroupedPeriod } from './grouped-periods.ts';
 import type { ChainHead } from './invoice-hash.ts';
@@ -175,17 +175,25 @@ const draftOf = (
   return rated.length === 0 ? undefined : draftInvoice(parties, rated);
 };
 
-/** The deltas of a group that are on no invoice: those that are only reported, and those that nothing is due for. */
-const settledOf = (
-  { periods }: InvoiceGroup,
+const settledAs =
+  (state: SettledDelta['state']) =>
+  ({ billingPeriodId }: GroupedPeriod): SettledDelta => ({ billingPeriodId, state });
+
+/** What is billed of a group, and its deltas that are on no invoice: only reported, or of no difference. */
+type ClosedGroup = { readonly draft: DraftInvoice | undefined; readonly settled: readonly SettledDelta[] };
+
+const closedGroup = (
+  shard: Shard,
+  group: InvoiceGroup,
+  byPeriod: LinesByPeriod,
   alreadyBilled: ReadonlySet<string>,
-  unchanged: DraftInvoice | undefined,
-): SettledDelta[] => [
-  ...periods
-    .filter((period) => isReported(period) && !alreadyBilled.has(period.billingPeriodId))
-    .map(({ billingPeriodId }): SettledDelta => ({ billingPeriodId, state: 'reported' })),
-  ...(unchanged?.periods ?? []).map(({ billingPeriodId }): SettledDelta => ({ billingPeriodId, state: 'unchanged' })),
-];
+): ClosedGroup => {
+  const whole = draftOf(shard, group, byPeriod, alreadyBilled);
+  const isOpen = ({ billingPeriodId }: GroupedPeriod) => !alreadyBilled.has(billingPeriodId);
+  const reported = group.periods.filter((period) => isReported(period) && isOpen(period)).map(settledAs('reported'));
+  const { draft, unchanged } = withoutUnchanged(whole, group.draft !== undefined);
+  return { draft, settled: [...reported, ...unchanged.map(settledAs('unchanged'))] };
+};
 
 /** What the tax engine says, where the organization goes by it. */
 const askedAnswers = async (
@@ -198,10 +206,7 @@ const askedAnswers = async (
   const byPeriod = linesByPeriod(lines);
   // Nobody else issues of the organization while its lane holds it.
   const billed = await billedPeriods(shard);
-  const drafts = groups.flatMap((group) => {
-    const draft = draftOf(shard, group, byPeriod, billed);
-    return draft && !(isUnchanged(draft) && !group.draft) ? [draft] : [];
-  });
+  const drafts = groups.flatMap((group) => closedGroup(shard, group, byPeriod, billed).draft ?? []);
   return askTaxEngine(taxEngine, shard.organizationId, drafts, taxes, now);
 };
 
@@ -238,10 +243,8 @@ export const closeGroups = (
   for (const group of groups) {
     const { draft: ofDraft } = group;
     if (ofDraft && !state.draftIds.has(ofDraft.id)) continue;
-    const whole = draftOf(shard, group, byPeriod, state.alreadyBilled);
-    const unchanged = whole && !ofDraft && isUnchanged(whole) ? whole : undefined;
-    settled.push(...settledOf(group, state.alreadyBilled, unchanged));
-    const draft = unchanged ? undefined : whole;
+    const { draft, settled: ofGroup } = closedGroup(shard, group, byPeriod, state.alreadyBilled);
+    settled.push(...ofGroup);
     if (!draft) {
       if (ofDraft) unrated.push(ofDraft.id);
       continue;
