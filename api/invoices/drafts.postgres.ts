@@ -26,7 +26,7 @@ import {
   ratedLinesStatement,
 } from '../../invoicer/invoices/invoice-groups.ts';
 import { periodOrder } from '../../invoicer/invoices/invoice-rows.ts';
-import { type OneTimeRow, type PeriodRow, ratedTiming } from '../../rater/run/billable-periods.ts';
+import { type OneTimeRow, type PeriodRow, ratedRounding, ratedTiming } from '../../rater/run/billable-periods.ts';
 import { oneTimeStatement } from '../../rater/run/source-statements.ts';
 import type { Db } from '../route/define-route.ts';
 import { headFromRow, type ResourceHead, type ResourceRow } from '../route/resource-fields.ts';
@@ -171,7 +171,7 @@ export const invoiceDraftStore = {
     const { rows } = await db.query<PeriodRow>(
       `SELECT p.id, p.subscription_id, p.customer_id, c.external_id, p.plan_version_id, s.currency, s.time_zone,
          p.span_start, p.span_end, p.billing_start, p.billing_end, p.item, ${ratedTiming}, p.interval_unit, p.interval_count,
-         p.counted, p.quantities, p.priced_at, p.usage_waived
+         p.counted, p.quantities, p.priced_at, p.usage_waived, ${ratedRounding}
        FROM billing_periods p JOIN customers c ON c.id = p.customer_id JOIN subscriptions s ON s.id = p.subscription_id
        WHERE p.draft_id = $1 AND p.state = 'open'`,
       [id],

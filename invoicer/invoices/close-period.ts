@@ -32,7 +32,7 @@ import {
 import type { EngineAnswer, TaxEngine } from '../taxes/tax-engine.ts';
 import type { TaxedInvoices, TaxFacts } from '../taxes/tax-facts.ts';
 import { askTaxEngine, draftKey } from './ask-tax-engine.ts';
-import { isUnchanged } from './delta-lines.ts';
+import { withoutUnchanged } from './delta-lines.ts';
 import { type DiscountedDraft, type DraftToDiscount, discountInvoices } from './discount-invoices.ts';
 import { draftInvoice, type InvoiceParties, oneOffInvoice, type RatedPeriod } from './draft-invoice.ts';
 import type { GroupedPeriod } from './grouped-periods.ts';
@@ -195,17 +195,25 @@ const draftOf = (
   return rated.length === 0 ? undefined : draftInvoice(parties, rated);
 };
 
-/** The deltas of a group that are on no invoice: those that are only reported, and those that nothing is due for. */
-const settledOf = (
-  { periods }: InvoiceGroup,
+const settledAs =
+  (state: SettledDelta['state']) =>
+  ({ billingPeriodId }: GroupedPeriod): SettledDelta => ({ billingPeriodId, state });
+
+/** What is billed of a group, and its deltas that are on no invoice: only reported, or of no difference. */
+type ClosedGroup = { readonly draft: DraftInvoice | undefined; readonly settled: readonly SettledDelta[] };
+
+const closedGroup = (
+  shard: Shard,
+  group: InvoiceGroup,
+  byPeriod: LinesByPeriod,
   alreadyBilled: ReadonlySet<string>,
-  unchanged: DraftInvoice | undefined,
-): SettledDelta[] => [
-  ...periods
-    .filter((period) => isReported(period) && !alreadyBilled.has(period.billingPeriodId))
-    .map(({ billingPeriodId }): SettledDelta => ({ billingPeriodId, state: 'reported' })),
-  ...(unchanged?.periods ?? []).map(({ billingPeriodId }): SettledDelta => ({ billingPeriodId, state: 'unchanged' })),
-];
+): ClosedGroup => {
+  const whole = draftOf(shard, group, byPeriod, alreadyBilled);
+  const isOpen = ({ billingPeriodId }: GroupedPeriod) => !alreadyBilled.has(billingPeriodId);
+  const reported = group.periods.filter((period) => isReported(period) && isOpen(period)).map(settledAs('reported'));
+  const { draft, unchanged } = withoutUnchanged(whole, group.draft !== undefined);
+  return { draft, settled: [...reported, ...unchanged.map(settledAs('unchanged'))] };
+};
 
 type ShardDrafts = {
   readonly drafts: ReadonlyMap<InvoiceGroup, DiscountedDraft>;
@@ -222,11 +230,7 @@ const draftGroups = (
   now: Instant,
 ): ShardDrafts => {
   const byPeriod = linesByPeriod(lines);
-  const made = groups.map((group) => {
-    const whole = draftOf(shard, group, byPeriod, alreadyBilled);
-    const unchanged = whole && !group.draft && isUnchanged(whole) ? whole : undefined;
-    return { group, settled: settledOf(group, alreadyBilled, unchanged), draft: unchanged ? undefined : whole };
-  });
+  const made = groups.map((group) => ({ group, ...closedGroup(shard, group, byPeriod, alreadyBilled) }));
   const due = made.flatMap(({ group, draft }): (DraftToDiscount & { readonly group: InvoiceGroup })[] =>
     draft ? [{ group, draft, discountIds: group.draft?.discountIds ?? [], issuedAt: now }] : [],
   );

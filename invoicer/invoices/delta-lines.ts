@@ -45,8 +45,27 @@ export const deltaLines = (
   delta: Delta,
 ): Omit<InvoiceLine, 'position'>[] => ratedDeltas(now, before).map((one) => toLine(one, delta));
 
-/** Whether an invoice would be of deltas alone, and of none that anything is due for. */
-export const isUnchanged = ({ periods, lines }: Pick<DraftInvoice, 'periods' | 'lines'>): boolean =>
-  periods.length > 0 &&
-  periods.every(({ correctsId }) => correctsId !== undefined) &&
-  lines.every(({ amount }) => amount === zeroAmount);
+type Unchanged = {
+  readonly draft: DraftInvoice | undefined;
+  /** The deltas that are not on it. */
+  readonly unchanged: DraftInvoice['periods'];
+};
+
+/**
+ * A delta without a line is on no invoice, and deltas alone of which nothing is due are none. A draft that somebody
+ * sees stays one.
+ */
+export const withoutUnchanged = (draft: DraftInvoice | undefined, isDraft: boolean): Unchanged => {
+  if (!draft) return { draft, unchanged: [] };
+  const { periods, lines } = draft;
+  const isDelta = ({ correctsId }: DraftInvoice['periods'][number]) => correctsId !== undefined;
+  if (periods.length > 0 && periods.every(isDelta) && lines.every(({ amount }) => amount === zeroAmount))
+    return isDraft ? { draft, unchanged: [] } : { draft: undefined, unchanged: periods };
+  const withLines = new Set(lines.map(({ billingPeriodId }) => billingPeriodId));
+  const isUnchanged = (period: DraftInvoice['periods'][number]) =>
+    isDelta(period) && !withLines.has(period.billingPeriodId);
+  return {
+    draft: { ...draft, periods: periods.filter((period) => !isUnchanged(period)) },
+    unchanged: periods.filter(isUnchanged),
+  };
+};

@@ -20,7 +20,7 @@ export const settleDeltas = async (
   if (deltas.length === 0) return;
   const { rowCount } = await client.query(
     `UPDATE billing_periods p SET state = n.state, watermark = $3 FROM unnest($1::text[], $2::text[]) AS n (id, state)
-     WHERE p.id = n.id AND p.state = 'open' AND p.draft_id IS NULL`,
+     WHERE p.id = n.id AND p.state = 'open'`,
     [deltas.map(({ billingPeriodId }) => billingPeriodId), deltas.map(({ state }) => state), watermark],
   );
   assert.equal(rowCount, deltas.length, 'a delta is settled already');

@@ -78,6 +78,7 @@ const invoiceLinesOf = (period: RatedPeriod, currency: Currency): Omit<InvoiceLi
   const lines = linesOf(period, currency);
   const { billingPeriodId, correction, span, linesBefore = [] } = period;
   if (!correction) return lines.map(toInvoiceLine);
+  assert(lines.length > 0 || linesBefore.length === 0, 'a delta was rated as what it corrects');
   for (const line of linesBefore) assert.equal(line.currency, currency, 'a line in another currency');
   return deltaLines(lines, linesBefore, { billingPeriodId, correction, span });
 };

@@ -158,7 +158,8 @@ const statements: readonly string[] = [
      invoice_id, created_at)
    SELECT ${id('bpd')}, org, ${id('sub')}, ${id('cus')}, ${id('plv')}, ${begin}, ${end}, 1, ${begin}, ${end}, 'plan',
      'arrears', '2020-01', ${end}, ${id('cus')}, false, 'billed', 1, ${id('inv')}, ${begin} ${from}`,
-  `INSERT INTO late_periods (billing_period_id, organization_id, found_at) SELECT ${id('bpd')}, org, ${begin} ${from}`,
+  `INSERT INTO late_periods (billing_period_id, organization_id, found_at)
+   SELECT ${id('bpd')}, org, ${begin} ${fromOthers}`,
   `INSERT INTO late_usage_looks (organization_id, looked_sequence, looked_at)
    SELECT org, 1, ${begin} ${fromOrganizations}`,
   `INSERT INTO rated_lines (id, organization_id, billing_period_id, subscription_id, period_start, period_end,

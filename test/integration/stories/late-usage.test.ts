@@ -219,6 +219,24 @@ describe('usage that comes late', () => {
     });
   });
 
+  it('is rounded as what it corrects, and changes no other charge', async () => {
+    const half = { ...calls, price: { model: 'per_unit', unit_amount: '0.005' } };
+    const base = { ...half, code: 'base', name: 'base', price: { model: 'per_unit', unit_amount: '0.125' } };
+    await sandbox.made('/v1/meters', { code: 'bases', name: 'Bases', event: 'base', aggregation: 'count' });
+    const { life } = await started([half, { ...base, meter: 'bases' }]);
+    await sandbox.send([...many(1, life.customer, january), { ...call(life.customer, january), event: 'base' }]);
+    await life.until('2026-02-02T00:00:00Z');
+    const rounding = async (mode: string): Promise<void> => {
+      expect((await sandbox.api('PATCH', '/v1/organization', { rounding: mode })).status).toBe(200);
+    };
+    await rounding('half_even');
+    await sandbox.send(many(4, life.customer, january));
+    await life.until('2026-03-02T00:00:00Z');
+    await rounding('half_up');
+    // 0.025 is 0.03, as 0.005 was 0.01; the base stays 0.13.
+    expect((await last(life))?.lines.slice(2)).toEqual(['calls (correction) x4 0.02 2026-01-01..2026-02-01']);
+  });
+
   it('that costs nothing more is counted by the next invoice', async () => {
     const packages = { ...calls, price: { model: 'package', package_size: '10', package_amount: '2.00' } };
     const { life } = await started([packages]);
@@ -243,6 +261,15 @@ describe('usage that comes late', () => {
     await life.until('2026-03-02T00:00:00Z');
     expect(await last(life)).toMatchObject({ total: '0.00', lines: ['calls x0 0.00 2026-02-01..2026-03-01'] });
     expect(await billingOf(late[0] as Sent)).toMatchObject({ reason: 'late', late_usage: 'report_only' });
+    await sandbox.send(many(1, life.customer, january));
+    await life.until('2026-04-02T00:00:00Z');
+    const { items } = (await sandbox.api('GET', `/v1/late-usage?customer_id=${life.customer}&sort=created_at`)).body;
+    const reported = { state: 'reported', late_usage: 'report_only', delta_invoice_id: null };
+    const [first] = await idsOf(life);
+    expect(items).toMatchObject([
+      { ...reported, invoice_id: first, amount: '2.00', differences: [{ charge_code: 'calls', amount_now: '5.00' }] },
+      { ...reported, amount: '1.00', differences: [{ amount_before: '5.00', amount_now: '6.00', amount: '1.00' }] },
+    ]);
   });
 });
 
@@ -307,6 +334,9 @@ describe('an amendment of what was billed', () => {
     await amend({ idempotency_key: key, action: 'replace', replacement: again });
     await life.until('2026-03-02T00:00:00Z');
     expect(await last(life)).toMatchObject({ lines: ['calls x0 0.00 2026-02-01..2026-03-01'] });
+    const [first, second] = await idsOf(life);
+    expect((await invoice(second)).periods).toHaveLength(1);
+    expect(await billingOf(sent[0] as Sent)).toMatchObject({ reason: null, invoice_id: first });
   });
 });
 
