@@ -1,12 +1,12 @@
 /** `/v1/customers/{id}/discounts` and `/v1/subscriptions/{id}/discounts`. */
 import { FailureError } from '#schemas/failures.ts';
+import { CustomerId } from '#schemas/http/customers.ts';
 import {
   CustomerDiscountId,
   Discount as DiscountSchema,
   NewDiscount,
   SubscriptionDiscountId,
 } from '#schemas/http/discounts.ts';
-import { IdParam } from '#schemas/http/fields.ts';
 import { SubscriptionId } from '#schemas/http/subscriptions.ts';
 import type { Instant } from '#schemas/period.ts';
 import { hourOf } from '#schemas/subscription-state.ts';
@@ -48,7 +48,7 @@ const askedOf = ({ coupon, promotion_code: promotionCode }: Given): Asked => {
 type Kind = {
   readonly url: string;
   readonly noun: 'Customer' | 'Subscription';
-  readonly params: typeof IdParam;
+  readonly params: typeof CustomerId;
   readonly discountParams: typeof CustomerDiscountId;
   readonly notFound: 'CUSTOMER_NOT_FOUND' | 'SUBSCRIPTION_NOT_FOUND';
   readonly refused: 'CUSTOMER_ARCHIVED' | 'SUBSCRIPTION_STATE_CONFLICT';
@@ -66,7 +66,7 @@ const customerKind = ({ customers }: DiscountPorts): Kind => {
   return {
     url: '/v1/customers/:id/discounts',
     noun: 'Customer',
-    params: IdParam,
+    params: CustomerId,
     discountParams: CustomerDiscountId,
     notFound: 'CUSTOMER_NOT_FOUND',
     refused: 'CUSTOMER_ARCHIVED',

@@ -33,7 +33,7 @@ const ofHolder = (example: string) => {
     closed,
   );
 };
-export const CustomerDiscountId = ofHolder(customerExample.id);
+export const CustomerDiscountId = ofHolder(customerExample.external_id);
 export const SubscriptionDiscountId = ofHolder(subscriptionExample.id);
 
 export const NewDiscount = Type.Object(
