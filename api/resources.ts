@@ -25,6 +25,13 @@ import { priceRoutes } from './catalog/price-routes.ts';
 import { sourceRowStore } from './catalog/source-rows.postgres.ts';
 import { type TestClockPorts, testClockRoutes } from './clocks/test-clock-routes.ts';
 import { testClockStore } from './clocks/test-clocks.postgres.ts';
+import { couponRoutes } from './coupons/coupon-routes.ts';
+import { couponStore } from './coupons/coupons.postgres.ts';
+import { discountFacts } from './coupons/discount-facts.postgres.ts';
+import { discountRoutes } from './coupons/discount-routes.ts';
+import { discountStore } from './coupons/discounts.postgres.ts';
+import { promotionCodeRoutes } from './coupons/promotion-code-routes.ts';
+import { promotionCodeStore } from './coupons/promotion-codes.postgres.ts';
 import { type CreditNotePorts, creditNoteRoutes } from './credits/credit-note-routes.ts';
 import { creditNoteReader } from './credits/credit-notes.postgres.ts';
 import { createCustomerDetails } from './customers/customer-details.postgres.ts';
@@ -54,6 +61,8 @@ import { type InvoicePorts, invoiceRoutes } from './invoices/invoice-routes.ts';
 import { invoiceStates } from './invoices/invoice-states.postgres.ts';
 import { invoiceReader } from './invoices/invoices.postgres.ts';
 import { issuedParts } from './invoices/issued-parts.postgres.ts';
+import { lateUsageReader } from './invoices/late-usage.postgres.ts';
+import { lateUsageRoutes } from './invoices/late-usage-routes.ts';
 import { payerTerms } from './invoices/payer-terms.postgres.ts';
 import { issuingEntityStore } from './issuing/issuing-entities.postgres.ts';
 import { issuingEntityRoutes } from './issuing/issuing-entity-routes.ts';
@@ -97,6 +106,10 @@ export const createStores = (vault: Vault) => ({
   priceOverrides: priceOverrideStore,
   taxRates: taxRateStore,
   taxFacts,
+  coupons: couponStore,
+  promotionCodes: promotionCodeStore,
+  discounts: discountStore,
+  discountFacts,
   customers: createCustomerStore(vault),
   customerDetails: createCustomerDetails(vault),
   parents: parentStore,
@@ -121,6 +134,7 @@ export const createStores = (vault: Vault) => ({
   creditNotes: creditNoteReader,
   creditIssuing: creditNoteIssuing,
   closings: closingReader,
+  lateUsage: lateUsageReader,
   ratingRuns,
   ratingFailures,
   simulations: simulationStore,
@@ -166,6 +180,8 @@ export const resourceRoutes: readonly ((routes: Routes, ports: ApiPorts) => void
   creditUnitRoutes,
   priceRoutes,
   taxRateRoutes,
+  couponRoutes,
+  promotionCodeRoutes,
   customerRoutes,
   customerLifeRoutes,
   customerExportRoutes,
@@ -174,6 +190,7 @@ export const resourceRoutes: readonly ((routes: Routes, ports: ApiPorts) => void
   subscriptionRoutes,
   subscriptionChangeRoutes,
   oneTimeChargeRoutes,
+  discountRoutes,
   quoteRoutes,
   quoteLinkRoutes,
   planMigrationRoutes,
@@ -185,6 +202,7 @@ export const resourceRoutes: readonly ((routes: Routes, ports: ApiPorts) => void
   issuingEntityRoutes,
   invoiceRoutes,
   creditNoteRoutes,
+  lateUsageRoutes,
   ratingRunRoutes,
   explainRoutes,
   simulationRoutes,

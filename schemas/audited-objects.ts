@@ -326,7 +326,7 @@ export const auditedObjects = {
       },
       children: [],
     },
-    { reissue_of: 'text' },
+    { reissue_of: 'text', discounts: 'text' },
   ),
   credit_note: auditedCreditNote,
 } as const satisfies Record<string, AuditedObject>;

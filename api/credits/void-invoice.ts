@@ -63,6 +63,7 @@ const reissue = async (ports: VoidPorts, db: Db, invoice: IssuedInvoice, now: In
       finalizeAt: null,
       overrides: overridesOf(invoice),
       items,
+      discounts: [],
       taxes,
       metadata: {},
       testClockId: payer.clock?.id ?? null,

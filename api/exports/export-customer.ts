@@ -12,6 +12,8 @@ import type { AuditLog } from '../access/audit-log.postgres.ts';
 import { entryJson } from '../access/audit-log-routes.ts';
 import { overrideJson } from '../catalog/price-override-routes.ts';
 import type { PriceOverrideStore } from '../catalog/price-overrides.postgres.ts';
+import { discountJson } from '../coupons/coupon-json.ts';
+import type { DiscountStore } from '../coupons/discounts.postgres.ts';
 import { creditNoteJson } from '../credits/credit-note-json.ts';
 import type { CreditNoteReader } from '../credits/credit-notes.postgres.ts';
 import type { CustomerDetailsStore, DetailsVersion } from '../customers/customer-details.postgres.ts';
@@ -36,6 +38,7 @@ export type ExportPorts = {
   readonly customerDetails: Pick<CustomerDetailsStore, 'detailsVersions'>;
   readonly subscriptions: Pick<SubscriptionStore, 'subscriptionList' | 'subscriptions'>;
   readonly oneTimeCharges: Pick<OneTimeChargeStore, 'chargeList' | 'charges'>;
+  readonly discounts: Pick<DiscountStore, 'discountList' | 'discounts'>;
   readonly priceOverrides: Pick<PriceOverrideStore, 'overrideList' | 'overrides'>;
   readonly quotes: Pick<QuoteStore, 'quoteList' | 'quotes'>;
   readonly invoices: Pick<
@@ -149,6 +152,18 @@ const sectionsOf = (
             audited.push(charge.id);
             yield oneTimeChargeJson(charge);
           }
+      },
+    },
+    discounts: {
+      scope: 'read:discounts',
+      items: async function* () {
+        const holder = { customerId: id, subscriptionId: null };
+        for await (const discount of everyRow(ports.discounts.discountList, organizationId, {}, (page) =>
+          ports.discounts.discounts(db, holder, page),
+        )) {
+          audited.push(discount.id);
+          yield discountJson(discount, nowMs);
+        }
       },
     },
     rated_lines: {

@@ -3,12 +3,14 @@
 import { formatInstant } from '#schemas/instant.ts';
 import { withOverrides } from '#schemas/invoice/draft-overrides.ts';
 import type { DraftInvoice, InvoiceTerms, IssuedInvoice } from '#schemas/invoice.ts';
-import { addAmounts } from '#schemas/money.ts';
+import { type Amount, addAmounts, subtractAmounts, sumAmounts } from '#schemas/money.ts';
 import type { Instant } from '#schemas/period.ts';
 import { addedTaxes, totalsOf } from '../../invoicer/invoices/invoice-totals.ts';
 import { headToJson } from '../route/resource-fields.ts';
 import type { DraftPeriod, InvoiceDraft } from './drafts.postgres.ts';
 import { contentJson } from './invoice-json.ts';
+
+const discountTotalOf = ({ discounts }: InvoiceDraft): Amount => sumAmounts(discounts.map(({ amount }) => amount));
 
 /** As it was computed last, without its lines. */
 export const storedContent = (
@@ -24,9 +26,11 @@ export const storedContent = (
   lines: [],
   ...totalsOf([]),
   subtotal: draft.subtotal,
+  discounts: draft.discounts,
+  discountTotal: discountTotalOf(draft),
   taxes: draft.taxes,
   taxTotal: addedTaxes(draft.taxes),
-  total: addAmounts(draft.subtotal, addedTaxes(draft.taxes)),
+  total: addAmounts(subtractAmounts(draft.subtotal, discountTotalOf(draft)), addedTaxes(draft.taxes)),
 });
 
 const instantOrNull = (instant: Instant | null): string | null => (instant === null ? null : formatInstant(instant));

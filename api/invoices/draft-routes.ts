@@ -8,11 +8,13 @@ import { NewOneOffInvoice } from '#schemas/http/invoice-drafts.ts';
 import { computedOf, InvoicePatch, InvoicePatchBody } from '#schemas/http/invoice-patch.ts';
 import { InvoiceHead } from '#schemas/http/invoices.ts';
 import type { DraftOverrides } from '#schemas/invoice/draft-overrides.ts';
-import type { InvoiceState, InvoiceTerms } from '#schemas/invoice.ts';
+import type { DraftInvoice, InvoiceState, InvoiceTerms } from '#schemas/invoice.ts';
 import type { Instant } from '#schemas/period.ts';
 import { hourOf } from '#schemas/subscription-state.ts';
 import { oneOffInvoice } from '../../invoicer/invoices/draft-invoice.ts';
 import type { OrganizationStore } from '../access/organization.postgres.ts';
+import { type DiscountDraftPorts, discountDrafts } from '../coupons/discount-drafts.ts';
+import type { DiscountStore } from '../coupons/discounts.postgres.ts';
 import type { CustomerStore } from '../customers/customers.postgres.ts';
 import type { Db, Routes } from '../route/define-route.ts';
 import { found, readInstant, refuseFaults } from '../route/resource-fields.ts';
@@ -26,7 +28,9 @@ import { itemsOf } from './write-one-off.ts';
 
 export type InvoiceDraftPorts = FinalizePorts &
   ChangeIssuedPorts &
+  DiscountDraftPorts &
   TaxDraftPorts & {
+    readonly discounts: Pick<DiscountStore, 'heldDiscounts'>;
     readonly invoiceDrafts: InvoiceDraftStore;
     readonly payerTerms: PayerTerms;
     readonly customers: Pick<CustomerStore, 'payer'>;
@@ -60,6 +64,25 @@ const readFinalizeAt = (
   const fault = at === undefined ? undefined : finalizeAtFault(at, hour);
   if (fault !== undefined) refuse('out_of_range', fault);
   return at;
+};
+
+/** With the discounts that it was asked to have, and the taxes of now. Throws `VALIDATION_FAILED`. */
+const reduceOneOff = async (
+  ports: Pick<InvoiceDraftPorts, 'discounts' | 'discountFacts' | 'taxFacts'>,
+  db: Db,
+  content: DraftInvoice,
+  discountIds: readonly string[],
+  hour: Instant,
+): Promise<DraftInvoice> => {
+  const held = await ports.discounts.heldDiscounts(db, content.customerId, discountIds);
+  const message = 'must be a discount of the customer that is not ended';
+  refuseFaults(
+    discountIds.flatMap((id, index) =>
+      held.has(id) ? [] : [{ field: `discounts[${index}]`, code: 'not_found', message }],
+    ),
+  );
+  const [discounted] = await discountDrafts(ports, db, [{ draft: content, discountIds, issuedAt: hour }], []);
+  return taxDraft(ports, db, discounted ?? content, hour);
 };
 
 const refuseStateOfDraft = (state: InvoiceState): never => {
@@ -116,13 +139,16 @@ export const invoiceDraftRoutes = ({ change }: Routes, ports: InvoiceDraftPorts)
       refuseFaults(faults);
       const { id: customerId, clock } = payer;
       const terms = await termsOf(db, customerId);
+      const content = oneOffInvoice({ customerId, currency, terms }, items);
+      const { discounts, taxes } = await reduceOneOff(ports, db, content, body.discounts ?? [], hour);
       const draft = {
         customerId,
         currency,
         finalizeAt,
         items,
-        taxes: (await taxDraft(ports, db, oneOffInvoice({ customerId, currency, terms }, items), hour)).taxes,
-        overrides: overridesOf(body),
+        discounts,
+        taxes,
+        overrides: { ...overridesOf(body), ...(body.discounts && { discounts: body.discounts }) },
         metadata: body.metadata ?? {},
       };
       const made = await invoiceDrafts.addOneOff(db, { ...draft, testClockId: clock?.id ?? null }, new Date(nowMs));

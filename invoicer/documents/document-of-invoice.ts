@@ -48,7 +48,7 @@ export const taxOf = (tax: InvoiceTax, { currency }: Pick<IssuedInvoice, 'curren
 };
 
 export const discountOf = (discount: InvoiceDiscount, { currency }: Pick<IssuedInvoice, 'currency'>) => {
-  const { coupon_id: name, amount } = discountToJson(discount, currency);
+  const { name, amount } = discountToJson(discount, currency);
   return { name, amount };
 };
 

@@ -11,7 +11,7 @@ const summed = <T>(items: readonly T[], keyOf: (item: T) => string, add: (sum: T
 const discountsOf = (lines: readonly SummedLine[]): InvoiceDiscount[] =>
   summed(
     lines.flatMap(({ discounts }) => discounts),
-    ({ couponId }) => couponId,
+    ({ discountId, couponId, name }) => JSON.stringify([discountId, couponId, name]),
     (sum, { amount }) => ({ ...sum, amount: addAmounts(sum.amount, amount) }),
   );
 

@@ -1,6 +1,12 @@
 /** Issued invoices -> rows, in one statement a table, however many they are. */
 import type { Queryable } from '#platform/stores/postgres.ts';
-import { discountToJson, fieldToJson, sellerToJson, taxToJson } from '#schemas/invoice/content-parts.ts';
+import {
+  correctionToJson,
+  discountToJson,
+  fieldToJson,
+  sellerToJson,
+  taxToJson,
+} from '#schemas/invoice/content-parts.ts';
 import type { InvoiceDiscount, InvoiceLine, InvoiceTax, IssuedInvoice } from '#schemas/invoice.ts';
 import { formatAmount, formatPreciseAmount } from '#schemas/money.ts';
 import { formatQuantity } from '#schemas/quantity.ts';
@@ -84,6 +90,11 @@ const lineColumns: readonly Column<Line>[] = [
   ['steps', 'json', ({ steps }) => JSON.stringify(steps.map(priceStepToJson))],
   ['period_start', 'timestamptz', ({ servicePeriod }) => new Date(servicePeriod.start)],
   ['period_end', 'timestamptz', ({ servicePeriod }) => new Date(servicePeriod.end)],
+  [
+    'corrects',
+    'json',
+    ({ corrects, currency }) => (corrects ? JSON.stringify(correctionToJson(corrects, currency)) : null),
+  ],
 ];
 
 const insertInvoices = insertStatement('invoices', invoiceColumns);

@@ -2,7 +2,16 @@
 import { Type } from 'typebox';
 import { CustomFields, newCustomerExample } from '#schemas/http/customers.ts';
 import { exampleHead } from '#schemas/http/example-parts.ts';
-import { CurrencyCode, CustomerName, closed, formed, GivenInstant, Metadata, nullable } from '#schemas/http/fields.ts';
+import {
+  CurrencyCode,
+  CustomerName,
+  closed,
+  formed,
+  GivenInstant,
+  idOf,
+  Metadata,
+  nullable,
+} from '#schemas/http/fields.ts';
 import { oneOffLinesMax } from '#schemas/invoice/one-off.ts';
 
 /** What an issued invoice has beside its content, and what a run that made no draft says of drafts. */
@@ -78,6 +87,13 @@ export const NewOneOffInvoice = Type.Object(
     currency: CurrencyCode,
     lines: Type.Array(OneOffLine, { minItems: 1, maxItems: oneOffLinesMax }),
     ...said,
+    discounts: Type.Optional(
+      Type.Array(idOf('dsc'), {
+        maxItems: 20,
+        uniqueItems: true,
+        description: 'The discounts of the customer that it has; without it, none.',
+      }),
+    ),
     finalize: Type.Optional(
       Type.Boolean({ default: false, description: 'Whether it is finalized at once, rather than left as a draft.' }),
     ),

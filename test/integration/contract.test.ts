@@ -372,7 +372,7 @@ describe('the examples of the documents', () => {
       const path = /^\/v1\/quotes\/[^/]+\/accept$|^\/v1\/quote-links\//.test(asked.path)
         ? await sentQuote(asked.path)
         : asked.path.replace(
-            /\/(subscriptions|quotes|price-overrides|api-keys|test-clocks|issuing-entities|invoices(?=\/inv_))\/[^/]+/,
+            /\/(subscriptions|quotes|price-overrides|promotion-codes|api-keys|test-clocks|issuing-entities|invoices(?=\/inv_))\/[^/]+/,
             (_, kind) => `/${kind}/${made[`/v1/${kind}`]}`,
           );
       const example = path.endsWith('/undo-change') ? { change_id: await changeAhead(path) } : asked.example;

@@ -92,6 +92,16 @@ const statements: readonly string[] = [
      version, created_at, updated_at)
    SELECT ${id('otc')}, org, ${id('sub')}, 'x', 1, ${begin}, 'next', '{}', 1, ${begin} + n * interval '1 second',
      ${begin} ${from}`,
+  `INSERT INTO coupons (id, organization_id, code, name, kind, percentage, duration, charge_codes, plan_ids,
+     charge_kinds, first_time_customers_only, metadata, version, created_at, updated_at)
+   SELECT ${id('cpn')}, org, 'c-' || n, 'x', 'percentage', 10, 'forever', '{}', '{}', '{}', false, '{}', 1,
+     ${begin} + n * interval '1 second', ${begin} ${from}`,
+  `INSERT INTO promotion_codes (id, organization_id, coupon_id, code, metadata, version, created_at, updated_at)
+   SELECT ${id('prm')}, org, ${id('cpn')}, 'C-' || n, '{}', 1, ${begin} + n * interval '1 second', ${begin} ${from}`,
+  `INSERT INTO discounts (id, organization_id, coupon_id, promotion_code_id, customer_id, subscription_id, started_at,
+     metadata, version, created_at, updated_at)
+   SELECT ${id('dsc')}, org, ${id('cpn')}, ${id('prm')}, ${id('cus')}, ${id('sub')}, ${begin}, '{}', 1,
+     ${begin} + n * interval '1 second', ${begin} ${from}`,
   `INSERT INTO test_clocks (id, organization_id, now_at, state, metadata, version, created_at, updated_at)
    SELECT ${id('clk')}, org, ${begin}, 'ready', '{}', 1, ${begin} + n * interval '1 second', ${begin} ${from}`,
   `INSERT INTO quotes (id, organization_id, customer_id, plan_id, terms, valid_until, state, metadata, version,
@@ -137,6 +147,8 @@ const statements: readonly string[] = [
      subtotal, taxes, computed_at, metadata, version, created_at, updated_at)
    SELECT ${id('inv')}, org, 'one_off', 'draft', ${id('cus')}, 'USD', '{}', '[]', 1, 1, '[]', ${begin}, '{}', 1,
      ${begin} + n * interval '1 second', ${begin} ${from}`,
+  `INSERT INTO discount_uses (organization_id, discount_id, invoice_id, is_once, subscription_id, period_start, amount)
+   SELECT org, ${id('dsc')}, ${id('inv')}, false, ${id('sub')}, ${begin}, 1 ${from}`,
   `INSERT INTO invoice_lines (invoice_id, position, charge_code, description, quantity, rounding, precise_amount,
      amount, steps, period_start, period_end)
    SELECT ${id('inv')}, p, 'c', 'x', 0, 'half_up', 0, 0, '[]', ${begin}, ${end} ${from} CROSS
@@ -146,6 +158,10 @@ const statements: readonly string[] = [
      invoice_id, created_at)
    SELECT ${id('bpd')}, org, ${id('sub')}, ${id('cus')}, ${id('plv')}, ${begin}, ${end}, 1, ${begin}, ${end}, 'plan',
      'arrears', '2020-01', ${end}, ${id('cus')}, false, 'billed', 1, ${id('inv')}, ${begin} ${from}`,
+  `INSERT INTO late_periods (billing_period_id, organization_id, found_at)
+   SELECT ${id('bpd')}, org, ${begin} ${fromOthers}`,
+  `INSERT INTO late_usage_looks (organization_id, looked_sequence, looked_at)
+   SELECT org, 1, ${begin} ${fromOrganizations}`,
   `INSERT INTO rated_lines (id, organization_id, billing_period_id, subscription_id, period_start, period_end,
      charge_code, watermark, plan_version_id, position, line, unmeasured_events, rated_at)
    SELECT ${id('rln')}, org, ${id('bpd')}, ${id('sub')}, ${begin}, ${end}, 'c', 1, ${id('plv')}, 1, '{}', 0,

@@ -69,6 +69,8 @@ export type Objects = Readonly<
     | 'customer'
     | 'subscription'
     | 'oneTimeCharge'
+    | 'coupon'
+    | 'discount'
     | 'quote'
     | 'run'
     | 'invoice'
@@ -144,6 +146,14 @@ const makeMigration = async (api: Call): Promise<string> => {
   return id;
 };
 
+export const newCoupon = () => ({
+  code: `coupon-${unique()}`,
+  name: 'Ten off',
+  kind: 'percentage',
+  percentage: '10',
+  duration: 'forever',
+});
+
 export const newOneOffInvoice = (customer_id: string) => ({
   customer_id,
   currency: 'USD',
@@ -184,6 +194,10 @@ export const makeObjects = async (api: Call, externalId: string, ingest?: Call):
     plan: llmProPlan.code,
     started_at: started,
   });
+  // It counts the billing period, and takes nothing off.
+  const counting = { duration: 'repeating', duration_periods: 12, applies_to: { charges: ['none-of-these'] } };
+  const { id: counted } = await made(api, '/v1/coupons', { ...newCoupon(), ...counting });
+  await made(api, `/v1/subscriptions/${subscription.id}/discounts`, { coupon: counted });
   const run = await made(api, '/v1/invoices/run', { period: month.name });
   const ended = await api('GET', `/v1/invoices/runs/${run.id}?wait_seconds=25`);
   if (ended.body.state !== 'completed') throw new Error(`the billing run ended as ${JSON.stringify(ended.body)}`);
@@ -204,6 +218,9 @@ export const makeObjects = async (api: Call, externalId: string, ingest?: Call):
   // What is a part of a subscription from then on, once its month is billed.
   await made(api, `/v1/subscriptions/${subscription.id}/seats`, { change: 1 });
   const charge = await made(api, `/v1/subscriptions/${subscription.id}/charges`, { name: 'A charge', amount: '1.00' });
+  const coupon = await made(api, '/v1/coupons', newCoupon());
+  await made(api, '/v1/promotion-codes', { coupon: coupon.id, code: unique() });
+  const discount = await made(api, `/v1/customers/${customer.id}/discounts`, { coupon: coupon.code });
   await made(api, '/v1/test-clocks', {});
   const draft = await made(api, '/v1/invoices', newOneOffInvoice(externalId));
   const creditNote = await made(api, '/v1/credit-notes', newCreditNote(invoice.id));
@@ -219,6 +236,8 @@ export const makeObjects = async (api: Call, externalId: string, ingest?: Call):
     customer: customer.id,
     subscription: subscription.id,
     oneTimeCharge: charge.id,
+    coupon: coupon.id,
+    discount: discount.id,
     quote: quote.id,
     run: run.id,
     invoice: invoice.id,

@@ -50,6 +50,7 @@ describe('an export', () => {
       'children',
       'subscriptions',
       'one_time_charges',
+      'discounts',
       'rated_lines',
       'price_overrides',
       'quotes',
@@ -67,6 +68,10 @@ describe('an export', () => {
     expect((await api('GET', `/v1/subscriptions/${objects.subscription}`)).body).toMatchObject(subscription);
     expect(body.invoices).toEqual([(await api('GET', `/v1/invoices/${objects.invoice}`)).body]);
     expect(body.credit_notes).toEqual([(await api('GET', `/v1/credit-notes/${objects.creditNote}`)).body]);
+    expect(body.discounts).toEqual(
+      (await api('GET', `/v1/customers/${objects.customer}/discounts?sort=created_at`)).body.items,
+    );
+    expect(body.discounts).toHaveLength(2);
     expect(body.price_overrides).toEqual(override.status === 201 ? [override.body] : []);
     expect(body.quotes).toEqual([(await api('GET', `/v1/quotes/${objects.quote}`)).body]);
     expect(body.rated_lines.length).toBeGreaterThan(0);
@@ -136,6 +141,7 @@ describe('an export', () => {
     expect(body.withheld).toEqual([
       'subscriptions',
       'one_time_charges',
+      'discounts',
       'rated_lines',
       'price_overrides',
       'quotes',

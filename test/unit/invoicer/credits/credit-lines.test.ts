@@ -43,7 +43,12 @@ const invoiceLines = (lines: readonly Untaxed[], currency: Currency, taxRounding
     ({ amount: of, discounts = [] }, index): CreditableLine => ({
       position: index + 1,
       amount: of,
-      discounts: discounts.map((one, at) => ({ couponId: `cpn_${at}`, amount: one })),
+      discounts: discounts.map((one, at) => ({
+        discountId: `dsc_${at}`,
+        couponId: `cpn_${at}`,
+        name: 'x',
+        amount: one,
+      })),
       taxes: (taxed.lines.get(index + 1) ?? []).map(
         ({ inclusive, percentage, ...tax }): InvoiceTax => ({
           ...tax,

@@ -17,7 +17,7 @@ const tax = {
   taxableAmount: amount('10'),
   amount: amount('1.9'),
 };
-const discount = { couponId: 'cpn_1', amount: amount('1') };
+const discount = { discountId: 'dsc_1', couponId: 'cpn_1', name: 'Launch', amount: amount('1') };
 const content = {
   contentVersion: 1 as const,
   id: 'crn_1',
