@@ -61,11 +61,11 @@ const fillPeriods = async (owner: pg.Client, rows: number): Promise<void> => {
   for (let first = 0; first < rows; first += chunk) {
     await owner.query(
       `INSERT INTO billing_periods (id, organization_id, subscription_id, customer_id, plan_version_id, billing_start,
-         billing_end, segment, span_start, span_end, item, timing, billing_month, due_at, state, watermark, invoice_id,
-         created_at)
+         billing_end, segment, span_start, span_end, item, timing, billing_month, due_at, payer_id, consolidated, state,
+         watermark, invoice_id, created_at)
        SELECT 'bpd_' || lpad(n::text, 32, '0'), 'org_' || n % ${spread.organizations + 1}, 'sub_' || n % 200000, 'cus',
          'plv', m.s, m.s + interval '30 days', 1, m.s, m.s + interval '30 days', 'plan', 'arrears', '2020-01',
-         m.s + interval '30 days', 'billed', 1, 'inv', m.s
+         m.s + interval '30 days', 'cus', false, 'billed', 1, 'inv', m.s
        FROM generate_series($1::bigint, $2::bigint) AS n
          CROSS JOIN LATERAL (SELECT '2015-01-01'::timestamptz + (n / 200000) * interval '30 days' AS s) AS m`,
       [first, Math.min(rows, first + chunk) - 1],
@@ -199,6 +199,8 @@ const report = await withTemporaryStack({}, async (stack) => {
     const url = urlOf(stack.urls.postgres);
     await migrateAll({ databaseUrl: url, clickhouseUrl: urlOf(stack.urls.clickhouse) });
     const owner = new pg.Client({ connectionString: url });
+    // A stack that is stopped early ends this connection too; what stopped it is the fault to tell.
+    owner.on('error', () => {});
     await owner.connect();
     // Rows that nobody refers to, and no wait for the disk while they are made.
     await owner.query("SET session_replication_role = 'replica'; SET synchronous_commit = off");

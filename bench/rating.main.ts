@@ -162,16 +162,18 @@ const readMeanwhile = async (stack: Stack, work: Promise<unknown>): Promise<numb
   return latenciesMs.toSorted((a, b) => a - b);
 };
 
-/** No invoicer issues anything until what it resolves with is called: they pass over a series that is locked. */
-const holdIssuing = async (stack: Stack): Promise<() => Promise<void>> => {
-  const holder = new pg.Client({ connectionString: stack.urls.postgres });
-  holder.on('error', () => {});
-  await holder.connect();
-  await holder.query(`INSERT INTO invoice_series (organization_id, last_number, head_hash)
-    SELECT id, 0, repeat('0', 64) FROM organizations ON CONFLICT DO NOTHING`);
-  await holder.query('BEGIN');
-  await holder.query('SELECT 1 FROM invoice_series FOR UPDATE');
-  return () => holder.end();
+/**
+ * Stops the invoicer as soon as its scheduler has begun a run; what this resolves with lets it issue. A lock would hold
+ * it too, and keep PostgreSQL from clearing away what is dead meanwhile, which no installation does.
+ */
+const holdIssuing = async (owner: pg.Client, pid: number): Promise<() => void> => {
+  for (;;) {
+    const { rows } = await owner.query('SELECT 1 FROM billing_runs');
+    if (rows.length > 0) break;
+    await pause(5);
+  }
+  process.kill(pid, 'SIGSTOP');
+  return () => process.kill(pid, 'SIGCONT');
 };
 
 const closingState = `
@@ -182,18 +184,19 @@ SELECT (SELECT coalesce(bool_and(is_cut), false) FROM billing_runs) AND EXISTS (
 const measureClosing = async (stack: Stack, subscriptions: number): Promise<Figures> => {
   const stored = await store(stack, subscriptions);
   const { owner, line } = stored;
-  let release = values['hand-over'] ? await holdIssuing(stack) : undefined;
   const before = cpuOf(line.pids());
   const startMs = performance.now();
   const passed = (): number => (performance.now() - startMs) / 1_000;
   await call(stack, 'PATCH', '/v1/organization', { closing: { automatic: true, grace_minutes: 0 } });
+  const { invoicer } = line.pids();
+  let release = values['hand-over'] && invoicer ? await holdIssuing(owner, invoicer) : undefined;
   let ratedSeconds = 0;
   const close = async (): Promise<number> => {
     for (;;) {
       const { rows } = await owner.query<{ rated: boolean; issued: string }>(closingState);
       if (ratedSeconds === 0 && rows[0]?.rated) {
         ratedSeconds = passed();
-        await release?.();
+        release?.();
         release = undefined;
       }
       if (Number(rows[0]?.issued) >= subscriptions) return passed();

@@ -30,7 +30,7 @@ export const failAtIssue = <Ports extends IssuePorts>(ports: Ports, failPoint: F
   return {
     ...ports,
     commit: around(
-      (shard, issue, hour, elapsedMs) =>
+      (shard, issue, ...more) =>
         ports.commit(
           shard,
           (state) => {
@@ -38,8 +38,7 @@ export const failAtIssue = <Ports extends IssuePorts>(ports: Ports, failPoint: F
             failPoint.pass('invoicer.before_commit');
             return issued;
           },
-          hour,
-          elapsedMs,
+          ...more,
         ),
       failPoint,
       { before: 'invoicer.before_issue', after: 'invoicer.after_issue' },

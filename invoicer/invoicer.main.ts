@@ -7,8 +7,8 @@ import { billingChannels } from '#schemas/billing-run.ts';
 import { clockJobs } from './clocks/clock-jobs.ts';
 import { createTestClocks } from './clocks/test-clocks.postgres.ts';
 import { failAtClock, failAtClose, failAtIssue } from './fail-points.ts';
-import { issueOneShard } from './invoices/close-period.ts';
 import { createInvoiceStore } from './invoices/invoices.postgres.ts';
+import { createShardIssuer } from './invoices/issue-shards.ts';
 import { observeIssuing } from './invoices/observe-issuing.ts';
 import { closeJobs } from './periods/close-jobs.ts';
 import { createClosings, createReadClosingState } from './periods/closings.postgres.ts';
@@ -39,7 +39,8 @@ await runWorker('invoicer', options, ({ config, log, metrics, tracer, postgres }
     stopwatch,
   };
   const ports = failAtIssue(observeIssuing(adapters, metrics, log, tracer), failPoint);
-  const work = async () => (await issueOneShard(ports)) !== undefined;
+  const issuer = createShardIssuer(ports);
+  const work = async () => (await issuer.issueNext()) !== undefined;
   // The invoices of an organization are chained, so a lane works for one that no other works for.
   const loop = { work, lanes: config.invoicerLanes, pollMs: config.jobPollMs, channel: billingChannels.shardRated };
 
@@ -74,5 +75,9 @@ await runWorker('invoicer', options, ({ config, log, metrics, tracer, postgres }
       log.warn({ err: error }, 'closing has to be tried again');
     },
   });
-  return { loops: [loop], close: queue.stop };
+  const end = async (): Promise<void> => {
+    await queue.stop();
+    await issuer.close();
+  };
+  return { loops: [loop], close: end };
 });

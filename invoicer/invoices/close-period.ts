@@ -1,6 +1,6 @@
 /**
- * The use case of the invoicer: rated lines of a shard -> issued invoices. The order of effects, all in one transaction
- * of PostgreSQL:
+ * The use case of the invoicer: rated lines of a shard -> issued invoices (`issue-shards.ts` does one after the other).
+ * The order of effects, all in one transaction of PostgreSQL:
  *
  *   1. lock the organization's series row: its counter and the head of its hash chain; read how far the series of its
  *      document numbers went, which the same lock guards;
@@ -32,7 +32,7 @@ import { dueAtOf } from './payment-terms.ts';
 import { taxInvoice, taxUnissued } from './tax-invoice.ts';
 
 /** Where the organization's chain and series stand, and which billing periods of the shard are billed already. */
-type SeriesState = {
+export type SeriesState = {
   readonly head: ChainHead;
   readonly numbering: readonly NumberingSeries[];
   /** Or in a draft, where the shard finalizes none. */
@@ -75,6 +75,10 @@ export type ClosedCount = { readonly issued: number; readonly drafted: number };
 
 export type IssuePorts = {
   readonly leaseShard: () => Promise<Shard | undefined>;
+  /** The next shard of the same run, while its organization is held for the one before. */
+  readonly leaseNext: (before: Shard) => Promise<Shard | undefined>;
+  /** Gives back what was leased and not worked on. */
+  readonly putBack: (shard: Shard) => Promise<void>;
   readonly ratedLines: (shard: Shard, billingPeriodIds: readonly string[]) => Promise<readonly RatedLine[]>;
   /** The shard's billing periods by invoice, or its drafts, in the order in which invoices are numbered. */
   readonly invoiceGroups: (shard: Shard) => Promise<readonly InvoiceGroup[]>;
@@ -86,13 +90,15 @@ export type IssuePorts = {
   readonly taxEngine: TaxEngine;
   /**
    * Runs steps 1 to 4; `issue` is called under the lock and decides what is written. Resolves with how many came of
-   * it. `hour` is that of the organization, or of its test clock.
+   * it. `hour` is that of the organization, or of its test clock. `holdsOn` says at the end whether the next shard is
+   * leased by then, for which the organization stays held.
    */
   readonly commit: (
     shard: Shard,
     issue: (state: SeriesState) => ClosedShard,
     hour: () => Instant,
     elapsedMs: () => number,
+    holdsOn: () => boolean,
   ) => Promise<ClosedCount>;
   readonly giveUp: (shard: Shard, error: unknown) => Promise<void>;
   readonly nowMs: OrganizationClock['nowMs'];
@@ -116,10 +122,11 @@ const issuedTerms = (
   buyerDigest,
 });
 
+/** What of a shard was written before it was cut: it can be read while others are still issued. */
+export type ShardRead = { readonly groups: readonly InvoiceGroup[]; readonly lines: readonly RatedLine[] };
+
 /** What of a shard is read before its transaction. */
-type ShardContent = {
-  readonly lines: readonly RatedLine[];
-  readonly groups: readonly InvoiceGroup[];
+export type ShardContent = ShardRead & {
   readonly taxes: TaxFacts | undefined;
   /** Of a tax engine, by the key of their draft. */
   readonly answers: ReadonlyMap<string, EngineAnswer>;
@@ -176,7 +183,7 @@ const taxedInvoices = (
  * Numbers and chains the drafts of a shard: each is of billing periods that fall due together. Those of a shard
  * that makes drafts are left as drafts. Pure but for the ids.
  */
-const closeGroups = (
+export const closeGroups = (
   shard: Shard,
   { lines, groups, taxes, answers }: ShardContent,
   state: SeriesState,
@@ -217,26 +224,25 @@ const closeGroups = (
   return { invoices, numbering: numbering.moved(), drafts, unrated };
 };
 
-/** Issues the invoices of one shard, or makes drafts of them. Resolves with how many; undefined: there was no shard. */
-export const issueOneShard = async (ports: IssuePorts): Promise<ClosedCount | undefined> => {
-  const shard = await ports.leaseShard();
-  if (!shard) return undefined;
-  const elapsedMs = ports.stopwatch();
-  try {
-    const groups = await ports.invoiceGroups(shard);
-    const ids = groups.flatMap(({ periods }) => periods.map(({ billingPeriodId }) => billingPeriodId));
-    const lines = await ports.ratedLines(shard, ids);
-    const hour = (): Instant => shard.clockNow ?? ports.nowMs(shard.organizationId);
-    const taxes = await ports.taxFacts(taxedInvoices(shard, groups, ids));
-    const answers = await askedAnswers(ports, shard, { lines, groups, taxes }, hour());
-    return await ports.commit(
-      shard,
-      (state) => closeGroups(shard, { lines, groups, taxes, answers }, state, hour(), ports.newInvoiceId),
-      hour,
-      elapsedMs,
-    );
-  } catch (error) {
-    await ports.giveUp(shard, error);
-    throw error;
-  }
+export const hourOfShard = ({ nowMs }: Pick<IssuePorts, 'nowMs'>, { clockNow, organizationId }: Shard): Instant =>
+  clockNow ?? nowMs(organizationId);
+
+export const readShard = async (ports: IssuePorts, shard: Shard): Promise<ShardRead> => {
+  const groups = await ports.invoiceGroups(shard);
+  const ids = groups.flatMap(({ periods }) => periods.map(({ billingPeriodId }) => billingPeriodId));
+  return { groups, lines: await ports.ratedLines(shard, ids) };
+};
+
+/**
+ * Whether what a shard comes to depends on what was issued before it: drafts may be finalized, and a credit takes back
+ * what was charged.
+ */
+export const looksBack = ({ draftIds, makesDrafts }: Shard, { groups }: ShardRead): boolean =>
+  makesDrafts || draftIds.length > 0 || groups.some(({ creditIds }) => creditIds.length > 0);
+
+export const readTaxes = async (ports: IssuePorts, shard: Shard, read: ShardRead): Promise<ShardContent> => {
+  const ids = read.groups.flatMap(({ periods }) => periods.map(({ billingPeriodId }) => billingPeriodId));
+  const taxes = await ports.taxFacts(taxedInvoices(shard, read.groups, ids));
+  const answers = await askedAnswers(ports, shard, { ...read, taxes }, hourOfShard(ports, shard));
+  return { ...read, taxes, answers };
 };

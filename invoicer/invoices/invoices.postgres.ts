@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { recordChange } from '#platform/audit/record-change.ts';
 import type { Postgres, Queryable } from '#platform/stores/postgres.ts';
-import { isFree, leaseNext, movedOn, takeNext } from '#platform/work/leased-jobs.postgres.ts';
+import { isFree, leaseNext, movedOn, putBack, takeNext } from '#platform/work/leased-jobs.postgres.ts';
 import { giveBackShard, leaseShard, shardJobs } from '#platform/work/shard-jobs.postgres.ts';
 import { runEnded, type Shard } from '#schemas/billing-run.ts';
 import type { IssuedInvoice } from '#schemas/invoice.ts';
@@ -18,6 +18,7 @@ import {
   payerTables,
   type RatedRow,
 } from './invoice-groups.ts';
+import type { ChainHead } from './invoice-hash.ts';
 import { periodOrder } from './invoice-rows.ts';
 import { writeStates } from './invoice-states.postgres.ts';
 import { readNumbering, writeInvoices, writeNumbering } from './issued-rows.postgres.ts';
@@ -31,6 +32,20 @@ const lockSeries = async (client: Queryable, organizationId: string): Promise<{ 
   const [series] = rows;
   assert(series, 'the lease of a shard makes the series of its organization');
   return { number: Number(series.last_number), hash: series.head_hash };
+};
+
+/** Held for so many seconds for the next shard of the organization, or free. */
+const moveSeries = async (
+  client: Queryable,
+  { organizationId }: Shard,
+  { number, hash }: ChainHead,
+  heldSeconds: number | undefined,
+): Promise<void> => {
+  await client.query(
+    `UPDATE invoice_series SET last_number = $2, head_hash = $3,
+       leased_until = clock_timestamp() + make_interval(secs => $4) WHERE organization_id = $1`,
+    [organizationId, number, hash, heldSeconds ?? null],
+  );
 };
 
 /** Or in a draft that the shard does not finalize. */
@@ -125,7 +140,7 @@ const writeDrafts = async (
 
 export type InvoiceStore = Pick<
   IssuePorts,
-  'leaseShard' | 'ratedLines' | 'invoiceGroups' | 'billedPeriods' | 'commit' | 'giveUp'
+  'leaseShard' | 'leaseNext' | 'putBack' | 'ratedLines' | 'invoiceGroups' | 'billedPeriods' | 'commit' | 'giveUp'
 >;
 
 // Runs that have rated shards, one step of the index each, however many shards they have.
@@ -174,6 +189,12 @@ const shardToIssue = `${ratedRuns}, free AS (
       JOIN billing_runs r ON r.id = l.run_id WHERE i.organization_id = r.organization_id
   )`;
 
+/** Of the run `$2`, whose organization is held by whoever asks. */
+const nextShardOfRun = leaseNext(shardJobs, {
+  where: "j.run_id = $2 AND j.state = 'rated'",
+  order: 'j.shard_number',
+});
+
 /**
  * The organization is free for the next one; not where somebody else holds the shard by now, and the organization
  * with it.
@@ -199,6 +220,12 @@ export const createInvoiceStore = (postgres: Postgres, leaseSeconds: number): In
         await postgres.query(makeSeries, []);
         return leaseShard(postgres, shardToIssue, leaseSeconds);
       }, giveUp),
+    leaseNext: ({ runId }) => takeNext(() => leaseShard(postgres, nextShardOfRun, leaseSeconds, [runId]), giveUp),
+    putBack: (shard) =>
+      postgres.transaction(async (client) => {
+        await freeOrganization(client, shard);
+        await putBack(client, shardJobs, shard, [shard.runId, shard.shardNumber]);
+      }),
     ratedLines: async (shard, billingPeriodIds) => {
       if (shard.makesDrafts) return draftLines(postgres, shard);
       const { rows } = await postgres.query<RatedRow>(
@@ -218,7 +245,7 @@ export const createInvoiceStore = (postgres: Postgres, leaseSeconds: number): In
     },
 
     billedPeriods: (shard) => billedPeriods(postgres, shard),
-    commit: (shard, issue, hour, elapsedMs) =>
+    commit: (shard, issue, hour, elapsedMs, holdsOn) =>
       postgres.transaction(async (client) => {
         const head = await lockSeries(client, shard.organizationId);
         const alreadyBilled = await billedPeriods(client, shard);
@@ -236,10 +263,6 @@ export const createInvoiceStore = (postgres: Postgres, leaseSeconds: number): In
         const draftEntries = await writeDrafts(client, shard, closed, draftIds, hour());
         if (last) await writeStates(client, invoices);
         const next = last ?? head;
-        await client.query(
-          'UPDATE invoice_series SET last_number = $2, head_hash = $3, leased_until = NULL WHERE organization_id = $1',
-          [shard.organizationId, next.number, next.hash],
-        );
         const count = { issued: invoices.length, drafted: drafts.length };
         const completedAt = await finishShard(client, shard, count, alreadyBilled.size, elapsedMs());
         const changes = invoices.map(({ id, hash }) => ({
@@ -254,6 +277,7 @@ export const createInvoiceStore = (postgres: Postgres, leaseSeconds: number): In
         // An invoice has the id of its draft, and each object of a call has one kind.
         await recordChange(transaction, actor, draftEntries, hour());
         await recordChange(transaction, actor, [...changes, ...ended], last?.issuedAt ?? completedAt ?? 0);
+        await moveSeries(client, shard, next, holdsOn() ? leaseSeconds : undefined);
         return count;
       }),
     giveUp,

@@ -28,9 +28,10 @@ export const observeIssuing = (ports: IssuePorts, metrics: Metrics, log: Log, tr
   return {
     ...ports,
     leaseShard: async () => shards.leased(await ports.leaseShard()),
-    commit: async (shard, issue, hour, elapsedMs) => {
+    leaseNext: async (before) => shards.leased(await ports.leaseNext(before)),
+    commit: async (shard, ...how) => {
       const committedMs = ports.stopwatch();
-      const { issued, drafted } = await ports.commit(shard, issue, hour, elapsedMs);
+      const { issued, drafted } = await ports.commit(shard, ...how);
       issuing.observe(committedMs() / 1000);
       invoices.inc(issued);
       drafts.inc(drafted);

@@ -43,17 +43,18 @@ const billedPartFromRow = (row: BilledPartRow): BilledPart => ({
 });
 
 // By the key that is unique, and what is charged once by that of its own. A one-time charge waits for nothing once it
-// is written down.
+// is written down. Each subscription is looked up by itself, as OFFSET 0 has it: of many at once PostgreSQL would read
+// all billing periods that there are.
+const written = (condition: string): string => `SELECT p.* FROM n CROSS JOIN LATERAL (
+    SELECT p.subscription_id, ${billedPartColumns} FROM billing_periods p
+    WHERE p.organization_id = $1 AND p.subscription_id = n.subscription_id AND ${condition} OFFSET 0
+  ) p`;
+
 const selectWritten = `
 WITH n AS (SELECT * FROM unnest($2::text[], $3::timestamptz[]) AS n (subscription_id, billed_after))
-SELECT p.subscription_id, ${billedPartColumns} FROM n
-  JOIN billing_periods p ON p.subscription_id = n.subscription_id AND p.billing_end > n.billed_after
-WHERE p.organization_id = $1
+${written('p.billing_end > n.billed_after')}
 UNION ALL
-SELECT p.subscription_id, ${billedPartColumns} FROM n
-  JOIN billing_periods p ON p.subscription_id = n.subscription_id AND p.timing = 'once' AND p.item LIKE 'pln%'
-    AND p.billing_end <= n.billed_after
-WHERE p.organization_id = $1`;
+${written("p.timing = 'once' AND p.item LIKE 'pln%' AND p.billing_end <= n.billed_after")}`;
 
 /** By subscription, all whose billing periods end after an instant of each, and all that its plans charged once. */
 export const writtenParts = async (

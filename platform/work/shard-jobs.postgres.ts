@@ -10,18 +10,19 @@ export const shardJobs: JobTable = {
   openStates: ['queued', 'rated'],
 };
 
-/** Runs a statement that ends in `leased`, and reads the shard that it took. */
+/** Runs a statement that ends in `leased`, and reads the shard that it took; `$2` and so on are `more`. */
 export const leaseShard = async (
   client: Queryable,
   parts: string,
   leaseSeconds: number,
+  more: readonly unknown[] = [],
 ): Promise<Shard | undefined> => {
   const { rows } = await client.query<ShardRow>(
     `WITH RECURSIVE ${parts}
      SELECT l.run_id, l.shard_number, l.attempts, l.billing_period_ids, l.draft_ids, l.makes_drafts, r.organization_id,
        r.kind, r.watermark, r.request_id, CASE WHEN r.test_clock_id IS NOT NULL THEN r.due_until END AS clock_now
      FROM leased l JOIN billing_runs r ON r.id = l.run_id`,
-    [leaseSeconds],
+    [leaseSeconds, ...more],
   );
   return rows[0] && shardFromRow(rows[0]);
 };

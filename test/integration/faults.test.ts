@@ -259,6 +259,8 @@ describe('a server that is stopped under load and started again', () => {
     await untilTakenIn();
     await betweenRuns((folder) => cpSync(folder, `${folder}-old`, { recursive: true }));
     expect((await untilTaken(lost)).body).toMatchObject({ accepted: 1 });
+    // A claim is confirmed after the answer, and what is not confirmed yet is not known to be lost.
+    expect((await untilTaken(lost)).body).toMatchObject({ accepted: 0, duplicates: 1 });
     const sequence = String(await untilTakenIn());
     await betweenRuns((folder) => {
       rmSync(folder, { recursive: true });

@@ -185,6 +185,7 @@ describe('a run that is cut in steps', () => {
         () => ({ invoices: [], numbering: [], drafts: [], unrated: [] }),
         () => 0,
         () => 0,
+        () => false,
       ),
     ).toEqual({ issued: 0, drafted: 0 });
     expect(await stateOf('run_early')).toEqual({ state: 'running', is_cut: false });

@@ -84,6 +84,7 @@ it('[I18] have no gap and no twin, whoever is rolled back in between', async () 
       threeInvoices(number, breaks),
       () => 1,
       () => 1,
+      () => false,
     );
     if (breaks) await expect(committed).rejects.toThrow('duplicate key');
     else expect(await committed).toMatchObject({ issued: 3 });

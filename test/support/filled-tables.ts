@@ -19,6 +19,10 @@ const fromOthers = `FROM (SELECT n, 'org_fill_' || (n % 8000) AS org, $1::text A
     FROM generate_series(1, ${rows}) AS n) AS f`;
 /** They sort before the ids of what is made now, as they would if they were older. */
 const id = (prefix: string): string => `'${prefix}_' || lpad(to_hex(n), 32, '0')`;
+/** Of yesterday: what is forgotten after 30 days is to stay, whenever a process looks for it. */
+const yesterday = "now() - interval '1 day'";
+const runId = `'run_' || lpad(to_hex((extract(epoch FROM ${yesterday}) * 1000)::bigint), 12, '0') ||
+     lpad(to_hex(n), 20, '0')`;
 const begin = "'2020-01-01'::timestamptz";
 const end = "'2020-02-01'::timestamptz";
 
@@ -94,8 +98,8 @@ const statements: readonly string[] = [
      ${begin} + n * interval '1 second', ${begin} ${from}`,
   `INSERT INTO billing_runs (id, organization_id, period_start, period_end, state, is_cut, watermark, created_at,
      updated_at)
-   SELECT ${id('run')}, org, ${begin}, ${end}, 'completed', true, 1, ${begin}, ${begin} ${from}`,
-  `INSERT INTO billing_run_shards (run_id, shard_number, billing_period_ids, state) SELECT ${id('run')}, 0, '{}',
+   SELECT ${runId}, org, ${begin}, ${end}, 'completed', true, 1, ${begin}, ${begin} ${from}`,
+  `INSERT INTO billing_run_shards (run_id, shard_number, billing_period_ids, state) SELECT ${runId}, 0, '{}',
      'issued' ${from}`,
   `INSERT INTO simulations (id, organization_id, period_start, period_end, chosen, plans, state, watermark, ended_at,
      version, created_at, updated_at, request_id, api_key_id)
@@ -121,7 +125,7 @@ const statements: readonly string[] = [
    SELECT org, 'FILL-' || n || '-', 'FILL-', 1 ${fromOthers}`,
   `INSERT INTO invoices (id, organization_id, series_number, kind, customer_id, run_id, currency, subtotal,
      discount_total, tax_total, total, issued_at, previous_hash, hash, content_version, document_number)
-   SELECT ${id('inv')}, org, 1000000 + n, 'period', ${id('cus')}, ${id('run')}, 'USD', 0, 0, 0, 0,
+   SELECT ${id('inv')}, org, 1000000 + n, 'period', ${id('cus')}, ${runId}, 'USD', 0, 0, 0, 0,
      ${end} + n * interval '1 second', repeat('0', 64), repeat('0', 64), 4, 'FILL-' || n ${from}`,
   `INSERT INTO invoice_states (organization_id, invoice_id, series_number, customer_id, currency, state, total,
      issued_at, due_at, metadata, version, updated_at)
@@ -146,24 +150,24 @@ const statements: readonly string[] = [
      ${begin} ${from}`,
   `INSERT INTO rating_failures (id, organization_id, run_id, shard_number, billing_period_id, subscription_id,
      customer_id, code, message, failed_at)
-   SELECT ${id('rfl')}, org, ${id('run')}, 0, ${id('bpd')}, ${id('sub')}, ${id('cus')}, 'rating_error', 'x', ${begin}
+   SELECT ${id('rfl')}, org, ${runId}, 0, ${id('bpd')}, ${id('sub')}, ${id('cus')}, 'rating_error', 'x', ${begin}
      ${from}`,
   `INSERT INTO rating_run_periods (run_id, id, organization_id, subscription_id, customer_id, plan_version_id, segment,
      span_start, span_end, billing_start, billing_end, item, timing)
-   SELECT ${id('run')}, ${id('bpd')}, org, ${id('sub')}, ${id('cus')}, ${id('plv')}, 1, ${begin}, ${end}, ${begin},
+   SELECT ${runId}, ${id('bpd')}, org, ${id('sub')}, ${id('cus')}, ${id('plv')}, 1, ${begin}, ${end}, ${begin},
      ${end}, 'plan', 'arrears' ${from}`,
   `INSERT INTO rating_run_lines (run_id, billing_period_id, place, organization_id, subscription_id, customer_id, line,
      unmeasured_events, hash_version, input_hash, output_hash, rated_at)
-   SELECT ${id('run')}, ${id('bpd')}, '000001', org, ${id('sub')}, ${id('cus')}, '{}', 0, 1, 'x', 'x', now() ${from}`,
+   SELECT ${runId}, ${id('bpd')}, '000001', org, ${id('sub')}, ${id('cus')}, '{}', 0, 1, 'x', 'x', now() ${from}`,
   `INSERT INTO rating_run_totals (run_id, shard_number, currency, organization_id, lines, amount, unmeasured_events)
-   SELECT ${id('run')}, 0, 'USD', org, 1, 0, 0 ${from}`,
+   SELECT ${runId}, 0, 'USD', org, 1, 0, 0 ${from}`,
   `INSERT INTO audit_log (organization_id, canonical_version, lane, sequence, id, occurred_at, actor, action,
      object_type, object_id, object_sequence, result, previous_hash, hash)
    SELECT org, 3, 0, 1000000 + n, ${id('aud')}, ${begin} + n * interval '1 second', 'x', 'customer.created', 'customer',
      ${id('cus')}, 1, '201', repeat('0', 64), repeat('0', 64) ${from}`,
   `INSERT INTO outbox (organization_id, lane, sequence, id, type, object_type, object_id, occurred_at)
    SELECT org, 0, 1000000 + n, 'evt_' || md5('fill' || n), 'customer.created', 'customer', ${id('cus')},
-     ${begin} + n * interval '1 second' ${from}`,
+     ${yesterday} + n * interval '1 second' ${from}`,
   `INSERT INTO idempotency_keys (organization_id, key, fingerprint, status, headers, body, created_at, expires_at)
    SELECT org, 'fill-' || n, '\\x00', 201, '{}', '\\x00', now(), now() + interval '23 hours' ${from}`,
   `INSERT INTO amendments (id, organization_id, idempotency_key, number, action, reason, created_at, published_sequence,

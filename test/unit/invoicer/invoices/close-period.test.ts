@@ -1,8 +1,9 @@
 import { expect, it } from 'vitest';
 import type { Shard } from '#schemas/billing-run.ts';
 import { defaultNumberFormat } from '#schemas/number-format.ts';
-import { type ClosedShard, type InvoiceGroup, issueOneShard } from '../../../../invoicer/invoices/close-period.ts';
+import type { ClosedShard, InvoiceGroup } from '../../../../invoicer/invoices/close-period.ts';
 import { plainTerms } from '../../../../invoicer/invoices/draft-invoice.ts';
+import { createShardIssuer } from '../../../../invoicer/invoices/issue-shards.ts';
 
 const shard: Shard = {
   runId: 'run_1',
@@ -37,8 +38,10 @@ const group: InvoiceGroup = {
 const now = 1_000_000;
 const closed = async (makesDrafts: boolean, draftMinutes: number): Promise<ClosedShard | undefined> => {
   let result: ClosedShard | undefined;
-  await issueOneShard({
+  const issuer = createShardIssuer({
     leaseShard: async () => ({ ...shard, makesDrafts }),
+    leaseNext: async () => undefined,
+    putBack: async () => {},
     ratedLines: async () => [],
     invoiceGroups: async () => [group],
     billedPeriods: async () => new Set(),
@@ -54,6 +57,7 @@ const closed = async (makesDrafts: boolean, draftMinutes: number): Promise<Close
     newInvoiceId: () => 'inv_1',
     stopwatch: () => () => 0,
   });
+  await issuer.issueNext();
   return result;
 };
 
