@@ -3,6 +3,7 @@
  * the one place that knows adapters, so that tests register the very same routes.
  */
 import type { Vault } from '#platform/secrets/vault.ts';
+import { creditNoteIssuing } from '../invoicer/credits/credit-notes.postgres.ts';
 import { type ApiKeyPorts, apiKeyRoutes } from './access/api-key-routes.ts';
 import { createApiKeyStore } from './access/api-keys.postgres.ts';
 import { auditLog } from './access/audit-log.postgres.ts';
@@ -24,6 +25,15 @@ import { priceRoutes } from './catalog/price-routes.ts';
 import { sourceRowStore } from './catalog/source-rows.postgres.ts';
 import { type TestClockPorts, testClockRoutes } from './clocks/test-clock-routes.ts';
 import { testClockStore } from './clocks/test-clocks.postgres.ts';
+import { couponRoutes } from './coupons/coupon-routes.ts';
+import { couponStore } from './coupons/coupons.postgres.ts';
+import { discountFacts } from './coupons/discount-facts.postgres.ts';
+import { discountRoutes } from './coupons/discount-routes.ts';
+import { discountStore } from './coupons/discounts.postgres.ts';
+import { promotionCodeRoutes } from './coupons/promotion-code-routes.ts';
+import { promotionCodeStore } from './coupons/promotion-codes.postgres.ts';
+import { type CreditNotePorts, creditNoteRoutes } from './credits/credit-note-routes.ts';
+import { creditNoteReader } from './credits/credit-notes.postgres.ts';
 import { createCustomerDetails } from './customers/customer-details.postgres.ts';
 import { customerLifeRoutes } from './customers/customer-life-routes.ts';
 import { parentStore } from './customers/customer-parents.postgres.ts';
@@ -51,6 +61,8 @@ import { type InvoicePorts, invoiceRoutes } from './invoices/invoice-routes.ts';
 import { invoiceStates } from './invoices/invoice-states.postgres.ts';
 import { invoiceReader } from './invoices/invoices.postgres.ts';
 import { issuedParts } from './invoices/issued-parts.postgres.ts';
+import { lateUsageReader } from './invoices/late-usage.postgres.ts';
+import { lateUsageRoutes } from './invoices/late-usage-routes.ts';
 import { payerTerms } from './invoices/payer-terms.postgres.ts';
 import { issuingEntityStore } from './issuing/issuing-entities.postgres.ts';
 import { issuingEntityRoutes } from './issuing/issuing-entity-routes.ts';
@@ -94,6 +106,10 @@ export const createStores = (vault: Vault) => ({
   priceOverrides: priceOverrideStore,
   taxRates: taxRateStore,
   taxFacts,
+  coupons: couponStore,
+  promotionCodes: promotionCodeStore,
+  discounts: discountStore,
+  discountFacts,
   customers: createCustomerStore(vault),
   customerDetails: createCustomerDetails(vault),
   parents: parentStore,
@@ -115,7 +131,10 @@ export const createStores = (vault: Vault) => ({
   billedWith,
   addRun,
   invoiceDocuments: createInvoiceDocuments(vault),
+  creditNotes: creditNoteReader,
+  creditIssuing: creditNoteIssuing,
   closings: closingReader,
+  lateUsage: lateUsageReader,
   ratingRuns,
   ratingFailures,
   simulations: simulationStore,
@@ -139,6 +158,7 @@ export type ApiPorts = ReturnType<typeof createStores> &
   ExportPorts &
   InvoiceExportPorts &
   InvoicePorts &
+  CreditNotePorts &
   RatingRunPorts &
   SimulationPorts &
   TestClockPorts &
@@ -160,6 +180,8 @@ export const resourceRoutes: readonly ((routes: Routes, ports: ApiPorts) => void
   creditUnitRoutes,
   priceRoutes,
   taxRateRoutes,
+  couponRoutes,
+  promotionCodeRoutes,
   customerRoutes,
   customerLifeRoutes,
   customerExportRoutes,
@@ -168,6 +190,7 @@ export const resourceRoutes: readonly ((routes: Routes, ports: ApiPorts) => void
   subscriptionRoutes,
   subscriptionChangeRoutes,
   oneTimeChargeRoutes,
+  discountRoutes,
   quoteRoutes,
   quoteLinkRoutes,
   planMigrationRoutes,
@@ -178,6 +201,8 @@ export const resourceRoutes: readonly ((routes: Routes, ports: ApiPorts) => void
   entitlementRoutes,
   issuingEntityRoutes,
   invoiceRoutes,
+  creditNoteRoutes,
+  lateUsageRoutes,
   ratingRunRoutes,
   explainRoutes,
   simulationRoutes,

@@ -12,6 +12,10 @@ import type { AuditLog } from '../access/audit-log.postgres.ts';
 import { entryJson } from '../access/audit-log-routes.ts';
 import { overrideJson } from '../catalog/price-override-routes.ts';
 import type { PriceOverrideStore } from '../catalog/price-overrides.postgres.ts';
+import { discountJson } from '../coupons/coupon-json.ts';
+import type { DiscountStore } from '../coupons/discounts.postgres.ts';
+import { creditNoteJson } from '../credits/credit-note-json.ts';
+import type { CreditNoteReader } from '../credits/credit-notes.postgres.ts';
 import type { CustomerDetailsStore, DetailsVersion } from '../customers/customer-details.postgres.ts';
 import { customerJson } from '../customers/customer-routes.ts';
 import type { Customer, CustomerStore } from '../customers/customers.postgres.ts';
@@ -34,12 +38,14 @@ export type ExportPorts = {
   readonly customerDetails: Pick<CustomerDetailsStore, 'detailsVersions'>;
   readonly subscriptions: Pick<SubscriptionStore, 'subscriptionList' | 'subscriptions'>;
   readonly oneTimeCharges: Pick<OneTimeChargeStore, 'chargeList' | 'charges'>;
+  readonly discounts: Pick<DiscountStore, 'discountList' | 'discounts'>;
   readonly priceOverrides: Pick<PriceOverrideStore, 'overrideList' | 'overrides'>;
   readonly quotes: Pick<QuoteStore, 'quoteList' | 'quotes'>;
   readonly invoices: Pick<
     InvoiceReader,
     'invoiceList' | 'invoices' | 'invoice' | 'customerInvoiceList' | 'customerInvoices'
   >;
+  readonly creditNotes: Pick<CreditNoteReader, 'creditNote' | 'creditNoteList' | 'creditNotes'>;
   readonly auditLog: AuditLog;
   readonly exportedRows: ExportedRows;
   readonly countEvents: CountEvents;
@@ -148,6 +154,18 @@ const sectionsOf = (
           }
       },
     },
+    discounts: {
+      scope: 'read:discounts',
+      items: async function* () {
+        const holder = { customerId: id, subscriptionId: null };
+        for await (const discount of everyRow(ports.discounts.discountList, organizationId, {}, (page) =>
+          ports.discounts.discounts(db, holder, page),
+        )) {
+          audited.push(discount.id);
+          yield discountJson(discount, nowMs);
+        }
+      },
+    },
     rated_lines: {
       scope: 'read:subscriptions',
       items: async function* () {
@@ -193,6 +211,22 @@ const sectionsOf = (
           if (invoice === undefined) continue;
           audited.push(invoice.id);
           yield invoiceJson({ invoice, state });
+        }
+      },
+    },
+    credit_notes: {
+      scope: 'read:credit_notes',
+      items: async function* () {
+        for await (const { note } of everyRow(
+          ports.creditNotes.creditNoteList,
+          organizationId,
+          { customer_id: id },
+          (page) => ports.creditNotes.creditNotes(db, page),
+        )) {
+          const whole = await ports.creditNotes.creditNote(db, note.id);
+          if (whole === undefined) continue;
+          audited.push(note.id);
+          yield creditNoteJson(whole);
         }
       },
     },

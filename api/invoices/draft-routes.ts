@@ -8,17 +8,19 @@ import { NewOneOffInvoice } from '#schemas/http/invoice-drafts.ts';
 import { computedOf, InvoicePatch, InvoicePatchBody } from '#schemas/http/invoice-patch.ts';
 import { InvoiceHead } from '#schemas/http/invoices.ts';
 import type { DraftOverrides } from '#schemas/invoice/draft-overrides.ts';
-import type { InvoiceState, InvoiceTerms } from '#schemas/invoice.ts';
+import type { DraftInvoice, InvoiceState, InvoiceTerms } from '#schemas/invoice.ts';
 import type { Instant } from '#schemas/period.ts';
 import { hourOf } from '#schemas/subscription-state.ts';
 import { oneOffInvoice } from '../../invoicer/invoices/draft-invoice.ts';
 import type { OrganizationStore } from '../access/organization.postgres.ts';
+import { type DiscountDraftPorts, discountDrafts } from '../coupons/discount-drafts.ts';
+import type { DiscountStore } from '../coupons/discounts.postgres.ts';
 import type { CustomerStore } from '../customers/customers.postgres.ts';
 import type { Db, Routes } from '../route/define-route.ts';
 import { found, readInstant, refuseFaults } from '../route/resource-fields.ts';
 import { type TaxDraftPorts, taxDraft } from '../taxes/tax-drafts.ts';
 import { type ChangeIssuedPorts, changeIssued } from './change-issued.ts';
-import { draftHeadJson } from './draft-json.ts';
+import { draftEntry, draftHeadJson, lastingDraft } from './draft-json.ts';
 import type { InvoiceDraft, InvoiceDraftStore } from './drafts.postgres.ts';
 import { type FinalizePorts, finalizeAtFault, finalizeDraft, invoiceToChange, openDraft } from './finalize-draft.ts';
 import type { PayerTerms } from './payer-terms.postgres.ts';
@@ -26,7 +28,9 @@ import { itemsOf } from './write-one-off.ts';
 
 export type InvoiceDraftPorts = FinalizePorts &
   ChangeIssuedPorts &
+  DiscountDraftPorts &
   TaxDraftPorts & {
+    readonly discounts: Pick<DiscountStore, 'heldDiscounts'>;
     readonly invoiceDrafts: InvoiceDraftStore;
     readonly payerTerms: PayerTerms;
     readonly customers: Pick<CustomerStore, 'payer'>;
@@ -62,6 +66,25 @@ const readFinalizeAt = (
   return at;
 };
 
+/** With the discounts that it was asked to have, and the taxes of now. Throws `VALIDATION_FAILED`. */
+const reduceOneOff = async (
+  ports: Pick<InvoiceDraftPorts, 'discounts' | 'discountFacts' | 'taxFacts'>,
+  db: Db,
+  content: DraftInvoice,
+  discountIds: readonly string[],
+  hour: Instant,
+): Promise<DraftInvoice> => {
+  const held = await ports.discounts.heldDiscounts(db, content.customerId, discountIds);
+  const message = 'must be a discount of the customer that is not ended';
+  refuseFaults(
+    discountIds.flatMap((id, index) =>
+      held.has(id) ? [] : [{ field: `discounts[${index}]`, code: 'not_found', message }],
+    ),
+  );
+  const [discounted] = await discountDrafts(ports, db, [{ draft: content, discountIds, issuedAt: hour }], []);
+  return taxDraft(ports, db, discounted ?? content, hour);
+};
+
 const refuseStateOfDraft = (state: InvoiceState): never => {
   throw new FailureError(
     'INVOICE_STATE_CONFLICT',
@@ -76,22 +99,6 @@ const draftFaults = (body: Static<typeof InvoicePatch>): Fault[] => [
     ? []
     : [{ field: 'amount_paid', code: 'not_allowed', message: 'is of an issued invoice: nothing is paid of a draft' }]),
 ];
-
-/** Of an entry: what changes with the version alone. Amounts, periods and what its customer has move by themselves. */
-const lasting = ({ id, state, finalizeAt, overrides, metadata, version }: InvoiceDraft) => ({
-  id,
-  state,
-  finalizeAt,
-  overrides,
-  metadata,
-  version,
-});
-
-const draftEntry = (
-  how: 'created' | 'updated' | 'finalizing' | 'deleted',
-  objectId: string,
-  about: { readonly before?: object; readonly after?: object },
-) => ({ action: `invoice_draft.${how}`, objectType: 'invoice_draft', objectId, ...about });
 
 export const invoiceDraftRoutes = ({ change }: Routes, ports: InvoiceDraftPorts): void => {
   const { invoiceDrafts, customers, organizations } = ports;
@@ -132,22 +139,25 @@ export const invoiceDraftRoutes = ({ change }: Routes, ports: InvoiceDraftPorts)
       refuseFaults(faults);
       const { id: customerId, clock } = payer;
       const terms = await termsOf(db, customerId);
+      const content = oneOffInvoice({ customerId, currency, terms }, items);
+      const { discounts, taxes } = await reduceOneOff(ports, db, content, body.discounts ?? [], hour);
       const draft = {
         customerId,
         currency,
         finalizeAt,
         items,
-        taxes: (await taxDraft(ports, db, oneOffInvoice({ customerId, currency, terms }, items), hour)).taxes,
-        overrides: overridesOf(body),
+        discounts,
+        taxes,
+        overrides: { ...overridesOf(body), ...(body.discounts && { discounts: body.discounts }) },
         metadata: body.metadata ?? {},
       };
       const made = await invoiceDrafts.addOneOff(db, { ...draft, testClockId: clock?.id ?? null }, new Date(nowMs));
-      const entry = draftEntry('created', made.id, { after: lasting(made) });
+      const entry = draftEntry('created', made.id, { after: lastingDraft(made) });
       const location = `${url}/${made.id}`;
       if (body.finalize !== true) return { status: 201, body: await shown(db, made), location, changes: [entry] };
       const asker = { requestId, apiKeyId: caller.keyId };
       const { draft: last, runId } = await finalizeDraft(ports, db, made, asker, hour, new Date(nowMs));
-      const finalizing = draftEntry('finalizing', made.id, { before: lasting(made), after: lasting(last) });
+      const finalizing = draftEntry('finalizing', made.id, { before: lastingDraft(made), after: lastingDraft(last) });
       return { status: 201, body: await shown(db, last), location, changes: [entry, finalizing, runCreated(runId)] };
     },
   );
@@ -183,7 +193,7 @@ export const invoiceDraftRoutes = ({ change }: Routes, ports: InvoiceDraftPorts)
         metadata: body.metadata ?? draft.metadata,
       };
       const after = await invoiceDrafts.changeDraft(db, draft.id, changed, new Date(nowMs));
-      const entry = draftEntry('updated', draft.id, { before: lasting(draft), after: lasting(after) });
+      const entry = draftEntry('updated', draft.id, { before: lastingDraft(draft), after: lastingDraft(after) });
       return { body: await shown(db, after), changes: [entry] };
     },
   );
@@ -206,7 +216,11 @@ export const invoiceDraftRoutes = ({ change }: Routes, ports: InvoiceDraftPorts)
       matchVersion(draft.version);
       if (draft.kind === 'period') throw new FailureError('INVOICE_DRAFT_BILLS_PERIODS');
       await invoiceDrafts.deleteDraft(db, draft.id, new Date(nowMs));
-      return { status: 204, body: undefined, changes: [draftEntry('deleted', draft.id, { before: lasting(draft) })] };
+      return {
+        status: 204,
+        body: undefined,
+        changes: [draftEntry('deleted', draft.id, { before: lastingDraft(draft) })],
+      };
     },
   );
 
@@ -238,7 +252,7 @@ export const invoiceDraftRoutes = ({ change }: Routes, ports: InvoiceDraftPorts)
         body: await shown(db, handed),
         location: `${url}/${draft.id}`,
         changes: [
-          draftEntry('finalizing', draft.id, { before: lasting(draft), after: lasting(handed) }),
+          draftEntry('finalizing', draft.id, { before: lastingDraft(draft), after: lastingDraft(handed) }),
           runCreated(runId),
         ],
       };

@@ -47,6 +47,7 @@ export const invoiceJson = ({ invoice, state }: StatedInvoice) => ({
   finalizing_run_id: null,
   failure: null,
   as_of: null,
+  reissue_of: state.reissueOf,
   metadata: state.metadata,
   version: state.version,
   created_at: formatInstant(invoice.issuedAt),

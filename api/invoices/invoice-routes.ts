@@ -1,8 +1,6 @@
 /** `/v1/invoices`. */
 
 import { Type } from 'typebox';
-import { type Caller, hasScope } from '#platform/access/authenticate.ts';
-import { FailureError } from '#schemas/failures.ts';
 import { CustomerId } from '#schemas/http/customers.ts';
 import { exampleId } from '#schemas/http/example-parts.ts';
 import { IdParam, idParam } from '#schemas/http/fields.ts';
@@ -24,7 +22,7 @@ import { invoiceHeadJson, invoiceJson, type StatedInvoice } from './invoice-json
 import type { InvoiceStates, IssuedState } from './invoice-states.postgres.ts';
 import type { ListedInvoice } from './invoices.postgres.ts';
 import { type IssuedPartPorts, issuedPartRoutes } from './issued-part-routes.ts';
-import { type DocumentPorts, invoicePdf, readDocument } from './make-document.ts';
+import { type DocumentPorts, invoicePdf, readDocument, refuseWithheld } from './make-document.ts';
 import { type InvoicePreviewPorts, invoicePreviewRoutes } from './preview-routes.ts';
 
 export type InvoicePorts = BillingRunPorts &
@@ -36,12 +34,6 @@ export type InvoicePorts = BillingRunPorts &
 
 /** The path has more than the id. */
 const InvoiceIdParam = idParam(exampleId('inv', 8));
-
-/** A document says who it is for. */
-const refuseWithheld = (caller: Caller): void => {
-  if (!hasScope(caller, 'read:customers'))
-    throw new FailureError('MISSING_SCOPE', 'A document needs read:customers too.');
-};
 
 const listedJson = (tenant: string) => (listed: ListedInvoice) =>
   'issued' in listed

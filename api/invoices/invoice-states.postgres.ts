@@ -15,6 +15,8 @@ export type IssuedState = {
   readonly amountPaid: Amount;
   /** What is left of the total; not below zero. */
   readonly amountDue: Amount;
+  /** The voided invoice that it takes the place of. */
+  readonly reissueOf: string | null;
   readonly metadata: Readonly<Record<string, string>>;
   readonly version: number;
   readonly updatedAt: Instant;
@@ -28,13 +30,15 @@ type StateRow = {
   amount_credited: string;
   amount_paid: string;
   amount_due: string;
+  reissue_of: string | null;
   metadata: Record<string, string>;
   version: number;
   updated_at: Date;
 };
 
 const stateColumns = `invoice_id, state, currency, total::text, amount_credited::text, amount_paid::text,
-  amount_due::text, metadata, version, updated_at`;
+  amount_due::text, metadata,
+  (SELECT d.reissue_of FROM invoice_drafts d WHERE d.id = invoice_id) AS reissue_of, version, updated_at`;
 
 const fromRow = (row: StateRow): IssuedState => {
   const read = (text: string): Amount => {
@@ -49,6 +53,7 @@ const fromRow = (row: StateRow): IssuedState => {
     amountCredited: read(row.amount_credited),
     amountPaid: read(row.amount_paid),
     amountDue: read(row.amount_due),
+    reissueOf: row.reissue_of,
     metadata: row.metadata,
     version: row.version,
     updatedAt: row.updated_at.getTime(),

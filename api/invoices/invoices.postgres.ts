@@ -67,7 +67,7 @@ const billingRunColumns = `${runColumns}, s.issued, r.already_issued + s.already
 const billingRunFrom = `${runFrom(billingRunsOnly)}
   JOIN LATERAL (
     SELECT coalesce(sum(l.unmeasured_events), 0)::text AS unmeasured_events
-    FROM invoices i JOIN billing_periods p ON p.invoice_id = i.id
+    FROM invoices i JOIN billing_periods p ON p.invoice_id = i.id AND p.timing <> 'delta'
       JOIN rated_lines l ON l.billing_period_id = p.id AND l.watermark = p.watermark
     WHERE i.run_id = r.id
   ) u ON true`;

@@ -8,9 +8,11 @@ import { dueParts, type PartTiming, rememberedPeriods } from '#schemas/due-parts
 import { FailureError } from '#schemas/failures.ts';
 import type { DraftInvoice, InvoiceTerms } from '#schemas/invoice.ts';
 import type { Instant } from '#schemas/period.ts';
+import type { UnwrittenPeriods } from '../../invoicer/discounts/discount-facts.ts';
 import { draftInvoice, type RatedPeriod } from '../../invoicer/invoices/draft-invoice.ts';
 import { schedulesIn } from '../../rater/run/billable-periods.ts';
 import type { Payer } from '../../rater/run/payer-statements.ts';
+import { type DiscountDraftPorts, discountDrafts } from '../coupons/discount-drafts.ts';
 import type { Db } from '../route/define-route.ts';
 import {
   type RatedPart,
@@ -28,6 +30,7 @@ import type { BilledWith } from './billed-with.postgres.ts';
 import type { PayerTerms } from './payer-terms.postgres.ts';
 
 export type PreviewPorts = RateUpcomingPorts &
+  DiscountDraftPorts &
   TaxDraftPorts & {
     readonly upcoming: UpcomingReader;
     readonly readUsage: ReadUsage;
@@ -92,6 +95,25 @@ const invoiceOf = (
     content: draftInvoice({ customerId: payerId, currency, terms }, periods),
     failures: ordered.flatMap(({ subscription, failure }) =>
       failure === undefined ? [] : [{ subscriptionId: subscription.id, message: failure }],
+    ),
+  };
+};
+
+/** As they would be written down. */
+const unwrittenPeriods = (rated: readonly RatedPart[]): UnwrittenPeriods => {
+  const parts = rated.map(({ subscription: { id: subscriptionId }, part }) => ({
+    id: periodIdOf(subscriptionId, part),
+    subscriptionId,
+    part,
+  }));
+  return {
+    periods: new Map(
+      parts.map(({ id, part: { timing, billing, dueAt } }) => [id, { timing, start: billing.start, dueAt }]),
+    ),
+    credits: parts.flatMap(({ id, subscriptionId, part: { timing, billing, pricedAt, item, interval, isCounted } }) =>
+      timing === 'credit' && pricedAt !== undefined
+        ? [{ id, subscriptionId, billingEnd: billing.end, pricedAt, item, interval, isCounted }]
+        : [],
     ),
   };
 };
@@ -164,11 +186,19 @@ export const previewInvoices = async (
     const { currency } = first.subscription;
     return invoiceOf(group, id, termsOf.get(id) as InvoiceTerms, currency as Currency, watermark);
   });
-  // What falls due later has the taxes of then.
+  // What falls due later has the discounts and taxes of then.
+  const issuedAt = invoices.map(({ dueAt }) => Math.max(dueAt, now));
+  const discounted = await discountDrafts(
+    ports,
+    db,
+    invoices.map(({ content }, index) => ({ draft: content, discountIds: [], issuedAt: issuedAt[index] ?? now })),
+    rated.flatMap(({ known, ofUsage }) => [...known, ...ofUsage]),
+    unwrittenPeriods(rated),
+  );
   const contents = await taxDrafts(
     ports,
     db,
-    invoices.map(({ content, dueAt }) => ({ content, issuedAt: Math.max(dueAt, now) })),
+    discounted.map((content, index) => ({ content, issuedAt: issuedAt[index] ?? now })),
   );
   const taxed = invoices.map((invoice, index) => ({ ...invoice, content: contents[index] ?? invoice.content }));
   return { watermark, invoices: taxed.toSorted((a, b) => a.dueAt - b.dueAt) };

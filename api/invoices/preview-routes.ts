@@ -4,7 +4,7 @@ import { InvoicePreview, InvoicePreviewAsked } from '#schemas/http/invoice-previ
 import { formatInstant } from '#schemas/instant.ts';
 import { linesToJson, periodsToJson } from '#schemas/invoice/content-3.ts';
 import { laterLineToJson, termsToJson } from '#schemas/invoice/content-4.ts';
-import { taxToJson } from '#schemas/invoice/content-parts.ts';
+import { discountToJson, taxToJson } from '#schemas/invoice/content-parts.ts';
 import { hashedLine } from '#schemas/invoice/hashed-parts.ts';
 import { formatMinorUnits } from '#schemas/money.ts';
 import type { Instant } from '#schemas/period.ts';
@@ -23,7 +23,7 @@ export type InvoicePreviewPorts = PreviewPorts & {
 const aheadMsMax = 366 * 86_400_000;
 
 const previewJson = ({ dueAt, content, failures }: PreviewedInvoice) => {
-  const { currency, customerId, lines, subtotal, taxes, taxTotal, total } = content;
+  const { currency, customerId, lines, subtotal, discounts, discountTotal, taxes, taxTotal, total } = content;
   return {
     due_at: formatInstant(dueAt),
     customer_id: customerId,
@@ -35,6 +35,8 @@ const previewJson = ({ dueAt, content, failures }: PreviewedInvoice) => {
       lines.map((line) => ({ ...hashedLine(line, currency), ...laterLineToJson(line, content) })),
     ),
     subtotal: formatMinorUnits(subtotal, currency),
+    discounts: discounts.map((discount) => discountToJson(discount, currency)),
+    discount_total: formatMinorUnits(discountTotal, currency),
     taxes: taxes.map((tax) => taxToJson(tax, currency)),
     tax_total: formatMinorUnits(taxTotal, currency),
     total: formatMinorUnits(total, currency),

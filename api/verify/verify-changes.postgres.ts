@@ -185,6 +185,7 @@ export const verifyStrays = async (db: Queryable): Promise<ChangeFaults[]> => {
   for (const [parentTable, { table, parent }] of [
     ...children,
     ['invoices', { table: 'invoice_lines', parent: 'invoice_id' }] as const,
+    ['credit_notes', { table: 'credit_note_lines', parent: 'credit_note_id' }] as const,
   ]) {
     const { add, faults } = collect(table);
     const { rows } = await db.query<{ id: string }>(

@@ -129,6 +129,8 @@ const eventFate = {
           value: '250000',
           invoice_id: invoiceHead.id,
           line_position: 2,
+          late_usage: null,
+          taken_back_by: null,
         },
       ],
     },

@@ -44,6 +44,7 @@ export const explainExamples = ({ id, invoice, line, charge, customers, meter, p
       rated_at: '2026-11-01T08:00:00.000Z',
       invoice_id: invoice.id,
       line_position: position,
+      discounts: [],
       input: {
         ...names,
         position,
@@ -83,6 +84,7 @@ export const explainExamples = ({ id, invoice, line, charge, customers, meter, p
         watermark,
       },
       events: { count: '1', content_hash: hash('6'), url: `/v1/rated-lines/${id}/explain/events` },
+      delta: null,
     },
     LineEventPage: {
       rated_line_id: id,

@@ -2,7 +2,16 @@
 import { Type } from 'typebox';
 import { CustomFields, newCustomerExample } from '#schemas/http/customers.ts';
 import { exampleHead } from '#schemas/http/example-parts.ts';
-import { CurrencyCode, CustomerName, closed, formed, GivenInstant, Metadata, nullable } from '#schemas/http/fields.ts';
+import {
+  CurrencyCode,
+  CustomerName,
+  closed,
+  formed,
+  GivenInstant,
+  idOf,
+  Metadata,
+  nullable,
+} from '#schemas/http/fields.ts';
 import { oneOffLinesMax } from '#schemas/invoice/one-off.ts';
 
 /** What an issued invoice has beside its content, and what a run that made no draft says of drafts. */
@@ -12,13 +21,14 @@ export const issuedExample = {
   finalizing_run_id: null,
   as_of: null,
   failure: null,
+  reissue_of: null,
   ...exampleHead,
 };
 export const noDrafts = { invoices_already_issued: 0, invoice_id: null, drafts_made: 0 };
 
 const lines = (charsMax: number) =>
   formed(`^[^\\u0000-\\u0008\\u000b-\\u001f\\u007f]{1,${charsMax}}$`, `1 to ${charsMax} characters, and line breaks`);
-const Memo = nullable(lines(2_000));
+export const Memo = nullable(lines(2_000));
 const PurchaseOrder = nullable(
   formed('^[^\\u0000-\\u001f\\u007f]{1,140}$', '1 to 140 characters, none of them a control character'),
 );
@@ -77,6 +87,13 @@ export const NewOneOffInvoice = Type.Object(
     currency: CurrencyCode,
     lines: Type.Array(OneOffLine, { minItems: 1, maxItems: oneOffLinesMax }),
     ...said,
+    discounts: Type.Optional(
+      Type.Array(idOf('dsc'), {
+        maxItems: 20,
+        uniqueItems: true,
+        description: 'The discounts of the customer that it has; without it, none.',
+      }),
+    ),
     finalize: Type.Optional(
       Type.Boolean({ default: false, description: 'Whether it is finalized at once, rather than left as a draft.' }),
     ),

@@ -11,7 +11,7 @@ import {
   Instant,
   idOf,
 } from '#schemas/http/fields.ts';
-import { InvoiceLine, InvoicePeriod, InvoiceTax, termsFields } from '#schemas/http/invoices.ts';
+import { InvoiceDiscount, InvoiceLine, InvoicePeriod, InvoiceTax, termsFields } from '#schemas/http/invoices.ts';
 
 export const InvoicePreviewAsked = Type.Object(
   {
@@ -37,6 +37,10 @@ const PreviewedInvoice = Type.Object(
     periods: Type.Array(InvoicePeriod),
     lines: Type.Array(InvoiceLine),
     subtotal: Decimal,
+    discounts: Type.Array(InvoiceDiscount, {
+      description: 'Those that it would have if it were issued when it falls due.',
+    }),
+    discount_total: Decimal,
     taxes: Type.Array(InvoiceTax, { description: 'Those that it would have if it were issued when it falls due.' }),
     tax_total: Decimal,
     total: Decimal,

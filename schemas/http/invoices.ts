@@ -9,6 +9,7 @@ import {
   formed,
   Instant,
   idOf,
+  Name,
   nullable,
   Period,
   RoundingModeName,
@@ -66,14 +67,23 @@ export const HashedInstant = formed(hashedInstantPattern, 'RFC 3339 in UTC', {
   format: 'date-time',
   description: 'RFC 3339 in UTC as it was hashed, with a fraction of a second only where there is one.',
 });
-const HashedPeriod = Type.Object(
+export const HashedPeriod = Type.Object(
   { start: HashedInstant, end: HashedInstant },
   { ...closed, title: 'HashedPeriod', description: 'Half-open: from start, before end.' },
 );
 
 export const InvoiceDiscount = Type.Object(
-  { coupon_id: Type.String(), amount: Decimal },
-  { ...closed, title: 'InvoiceDiscount', description: 'What a coupon takes off.' },
+  {
+    discount_id: Type.String(),
+    coupon_id: Type.String(),
+    name: { ...Name, description: 'Of the coupon as it stood when the invoice was issued.' },
+    amount: Decimal,
+  },
+  {
+    ...closed,
+    title: 'InvoiceDiscount',
+    description: 'What a discount takes off; below zero of what is given back.',
+  },
 );
 
 export const InvoiceTax = Type.Object(
@@ -95,6 +105,26 @@ export const Seller = Type.Object(
   { ...closed, title: 'Seller', description: 'Who issued the invoice, as it stood then.' },
 );
 
+const Sequence = Type.String({ pattern: '^[0-9]+$' });
+
+export const LineCorrection = Type.Object(
+  {
+    invoice_id: { ...idOf('inv'), description: 'The invoice that billed the period first.' },
+    billing_period_id: idOf('bpd'),
+    watermark: { ...Sequence, description: 'Up to which sequence usage was billed before.' },
+    quantity_before: Decimal,
+    quantity_now: Decimal,
+    amount_before: Decimal,
+    amount_now: Decimal,
+  },
+  {
+    ...closed,
+    title: 'LineCorrection',
+    description:
+      'Of a delta: which billing period it corrects, what was billed of the charge so far, and what the charge comes to now.',
+  },
+);
+
 export const InvoiceLine = Type.Object(
   {
     billing_period_id: nullable(idOf('bpd')),
@@ -102,7 +132,8 @@ export const InvoiceLine = Type.Object(
     position: Type.Integer({ minimum: 1 }),
     kind: Type.Enum(Object.values(LineKind), {
       title: 'LineKind',
-      description: '`charge` of a plan, an add-on or a subscription; `item` was written onto the invoice.',
+      description:
+        '`charge` of a plan, an add-on or a subscription; `item` was written onto the invoice; `delta` is the difference to what was billed of a charge in an earlier period.',
     }),
     charge_code: Type.Union([Code, Type.Null()], { description: 'Null of an item.' }),
     description: Type.String(),
@@ -118,6 +149,7 @@ export const InvoiceLine = Type.Object(
     taxes: Type.Array(InvoiceTax),
     steps: Type.Array(PriceStep),
     service_period: HashedPeriod,
+    corrects: Type.Optional(LineCorrection),
   },
   { ...closed, title: 'InvoiceLine' },
 );
@@ -133,7 +165,11 @@ export const InvoicePeriod = Type.Object(
     plan_version_id: idOf('plv'),
     start: HashedInstant,
     end: HashedInstant,
-    watermark: Type.String({ pattern: '^[0-9]+$', description: 'The highest stream sequence that was billed.' }),
+    watermark: { ...Sequence, description: 'The highest stream sequence that was billed.' },
+    corrects_billing_period_id: Type.Optional({
+      ...idOf('bpd'),
+      description: 'Of a delta: the billing period that was billed before.',
+    }),
   },
   {
     ...closed,
@@ -187,7 +223,7 @@ const headFields = {
   period: ofOnlyPeriod(HashedPeriod, 'The time'),
   periods: Type.Array(InvoicePeriod),
   subtotal: { ...Decimal, description: 'The sum of the amounts of the lines.' },
-  discounts: Type.Array(InvoiceDiscount, { description: 'One a coupon.' }),
+  discounts: Type.Array(InvoiceDiscount, { description: 'One a discount.' }),
   discount_total: Decimal,
   taxes: Type.Array(InvoiceTax, { description: 'One a rate and treatment.' }),
   tax_total: { ...Decimal, description: 'Taxes that are added; inclusive ones are in the subtotal.' },
@@ -211,6 +247,9 @@ const headFields = {
     description: 'Of a draft: why the run that tried to issue it last did not.',
   }),
   as_of: Type.Union([Instant, Type.Null()], { description: 'Of a draft: when its amounts were computed.' }),
+  reissue_of: Type.Union([idOf('inv'), Type.Null()], {
+    description: 'The voided invoice that it takes the place of: docs/credit-notes.md.',
+  }),
   ...resourceFields,
 };
 

@@ -4,7 +4,13 @@
  */
 import assert from 'node:assert/strict';
 import { linesToJson, periodsToJson } from '#schemas/invoice/content-3.ts';
-import { discountToJson, fieldToJson, sellerToJson, taxToJson } from '#schemas/invoice/content-parts.ts';
+import {
+  correctionToJson,
+  discountToJson,
+  fieldToJson,
+  sellerToJson,
+  taxToJson,
+} from '#schemas/invoice/content-parts.ts';
 import { hashedInstant, hashedLine, hashedTotals } from '#schemas/invoice/hashed-parts.ts';
 import type { InvoiceContent, InvoiceLine, InvoiceTerms } from '#schemas/invoice.ts';
 import { formatAmount, formatMinorUnits } from '#schemas/money.ts';
@@ -15,6 +21,7 @@ export const laterLineToJson = (line: InvoiceLine, { currency }: Pick<InvoiceCon
   unit_amount: line.unitAmount === null ? null : formatAmount(line.unitAmount),
   discounts: line.discounts.map((discount) => discountToJson(discount, currency)),
   taxes: line.taxes.map((tax) => taxToJson(tax, currency)),
+  ...(line.corrects && { corrects: correctionToJson(line.corrects, currency) }),
 });
 
 /** What an invoice says beside its lines. */

@@ -301,7 +301,8 @@ describe('[I17] each layer by itself', () => {
         'UPDATE invoice_lines SET amount = 0',
         ...guarded.map((change) => `UPDATE invoice_states SET ${change} WHERE invoice_id = '${id}'`),
         ...(name === 'worker'
-          ? [`UPDATE invoice_states SET state = 'paid'`, "UPDATE invoice_states SET metadata = '{}'"]
+          ? // What it credits, it changes with its state: usage that came late.
+            ['UPDATE invoice_states SET amount_paid = 1', "UPDATE invoice_states SET metadata = '{}'"]
           : [
               'INSERT INTO invoices SELECT * FROM invoices',
               'INSERT INTO invoice_lines SELECT * FROM invoice_lines',

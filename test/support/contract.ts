@@ -59,6 +59,7 @@ const instantFaults = (value: unknown, place: string): string[] => {
   if (typeof value !== 'object' || value === null) return [];
   const isInvoice =
     ('previous_hash' in value && 'tenant' in value) ||
+    'invoice_hash' in value ||
     ('periods' in value && ('invoice_id' in value || 'due_at' in value));
   const ofLine = 'service_period' in value && 'precise_amount' in value ? ['service_period'] : [];
   const skipped = [...callersOwn, ...(isInvoice ? asHashed : ofLine)];

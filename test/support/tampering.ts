@@ -5,6 +5,7 @@ import type { Postgres, Queryable } from '#platform/stores/postgres.ts';
 import { type AuditedObject, auditedObjects, type ChildRows } from '#schemas/audited-objects.ts';
 import { verifyChains } from '../../api/verify/verify-chains.postgres.ts';
 import { verifyChanges, verifyStrays } from '../../api/verify/verify-changes.postgres.ts';
+import { verifyCredits } from '../../api/verify/verify-credits.postgres.ts';
 
 export type Column = { readonly name: string; readonly type: string };
 
@@ -64,6 +65,8 @@ export const verifyAll = async (db: Queryable): Promise<string[]> => {
       if (fault) faults.push(`${chain === 'audit' ? `audit ${lane}` : chain} (${fault.id}): ${fault.reason}`);
     for await (const found of verifyChanges(db, organizationId))
       faults.push(...found.rows.map(({ kind, id, reason }) => `${kind} (${id}): ${reason}`));
+    const credits = await verifyCredits(db, organizationId);
+    faults.push(...credits.rows.map(({ kind, id, reason }) => `${kind} (${id}): ${reason}`));
   }
   for (const found of await verifyStrays(db))
     faults.push(...found.rows.map(({ kind, id, reason }) => `${kind} (${id}): ${reason}`));

@@ -46,6 +46,13 @@ beforeAll(async () => {
          plan_version_id, NULL, NULL, now() FROM subscriptions WHERE id = $2`,
       [objects.planMigration, objects.subscription],
     );
+    await pipeline.asOwner.query(
+      `INSERT INTO late_periods SELECT p.id, p.organization_id, now() FROM billing_periods p WHERE p.invoice_id = $1`,
+      [objects.invoice],
+    );
+    await pipeline.asOwner.query(`INSERT INTO late_usage_looks VALUES ($1, 1, now()) ON CONFLICT DO NOTHING`, [
+      tenant.organizationId,
+    ]);
     // A simulation that has ended has no shards any more.
     await pipeline.asOwner.query(
       `INSERT INTO simulation_shards (organization_id, simulation_id, shard_number, first_customer, customer_ids, state)
@@ -104,6 +111,10 @@ const kinds: Readonly<Record<string, Exclude<keyof Objects, 'externalId'>>> = {
   '/v1/invoices/:id/line-items': 'invoice',
   '/v1/invoices/:id/verify': 'invoice',
   '/v1/invoices/:id/line-items/:line/explain': 'invoice',
+  '/v1/invoices/:id/credit-notes': 'invoice',
+  '/v1/credit-notes/:id': 'creditNote',
+  '/v1/credit-notes/:id.pdf': 'creditNote',
+  '/v1/credit-notes/:id/verify': 'creditNote',
   '/v1/rated-lines/:id/explain': 'ratedLine',
   '/v1/rated-lines/:id/explain/events': 'ratedLine',
   '/v1/simulations/:id': 'simulation',

@@ -47,6 +47,7 @@ const organization = (count: number, more: Partial<IssuePorts> = {}) => {
     alreadyBilled: new Set(),
     draftIds: new Set(),
     draftMinutes: 0,
+    discounts: undefined,
   };
   const committed: ClosedShard[] = [];
   const counter = () => {
@@ -62,6 +63,7 @@ const organization = (count: number, more: Partial<IssuePorts> = {}) => {
     leaseShard: async () => waiting.shift(),
     leaseNext: async () => waiting.shift(),
     putBack: async (shard) => void waiting.unshift(shard),
+    linesBefore: async () => [],
     ratedLines: async () => [],
     invoiceGroups: async ({ shardNumber }) => {
       told.push(`read ${shardNumber}`);
@@ -73,6 +75,7 @@ const organization = (count: number, more: Partial<IssuePorts> = {}) => {
       return undefined;
     },
     taxEngine: async () => new Map(),
+    discountFacts: async () => undefined,
     commit: async ({ shardNumber }, issue) => {
       const closed = issue(place.state);
       // What is prepared meanwhile is prepared by now.
