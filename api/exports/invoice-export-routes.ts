@@ -6,10 +6,10 @@ import {
   callersColumns,
   exportColumns,
   InvoiceExportQuery,
-  InvoiceExportQueryDocument,
+  invoiceExportQueryDocument,
 } from '#schemas/http/invoice-exports.ts';
 import type { Routes } from '../route/define-route.ts';
-import { readTimeFilter } from '../route/time-filter.ts';
+import { readTimeFilter, timeFilterPattern } from '../route/time-filter.ts';
 import { csvCell } from '../usage/usage-csv.ts';
 import type { ExportRange, ExportRow, InvoiceExports } from './invoice-exports.postgres.ts';
 
@@ -64,7 +64,7 @@ export const invoiceExportRoutes = ({ get }: Routes, { invoiceExports }: Invoice
         summary,
         scope: 'read:invoices',
         query: InvoiceExportQuery,
-        documentedQuery: InvoiceExportQueryDocument,
+        documentedQuery: invoiceExportQueryDocument(timeFilterPattern),
         answers: { 200: Type.String({ description: 'A file, which is streamed.' }) },
         mediaTypes: [...mediaTypes],
         failures: [],

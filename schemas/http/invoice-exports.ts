@@ -15,31 +15,37 @@ export const InvoiceExportQuery = Type.Object(
   closed,
 );
 
-const strictly = (side: string) =>
-  Type.Optional(
-    Type.String({ format: 'date-time', description: `Only what was issued strictly ${side} this instant (RFC 3339).` }),
+/** As documents show it; `timePattern` is that of times in lists. */
+export const invoiceExportQueryDocument = (timePattern: string) => {
+  const strictly = (side: string) =>
+    Type.Optional(
+      Type.String({
+        format: 'date-time',
+        pattern: timePattern,
+        description: `Only what was issued strictly ${side} this instant (RFC 3339).`,
+      }),
+    );
+  return Type.Object(
+    {
+      format: Type.Optional(
+        Type.Enum([...exportFormats], {
+          default: 'csv',
+          description: 'CSV with a header (RFC 4180), or one JSON object a line.',
+        }),
+      ),
+      issued_at_after: strictly('after'),
+      issued_at_before: strictly('before'),
+      number_after: Type.Optional(
+        Type.Integer({
+          minimum: 0,
+          maximum: 999_999_999_999_999,
+          description: 'Only what is behind this number of the chain: the last one of the export before.',
+        }),
+      ),
+    },
+    closed,
   );
-
-export const InvoiceExportQueryDocument = Type.Object(
-  {
-    format: Type.Optional(
-      Type.Enum([...exportFormats], {
-        default: 'csv',
-        description: 'CSV with a header (RFC 4180), or one JSON object a line.',
-      }),
-    ),
-    issued_at_after: strictly('after'),
-    issued_at_before: strictly('before'),
-    number_after: Type.Optional(
-      Type.Integer({
-        minimum: 0,
-        maximum: 999_999_999_999_999,
-        description: 'Only what is behind this number of the chain: the last one of the export before.',
-      }),
-    ),
-  },
-  closed,
-);
+};
 
 const head = ['number', 'document_number', 'invoice_id', 'issued_at'] as const;
 

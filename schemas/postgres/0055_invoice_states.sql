@@ -1,7 +1,7 @@
 -- What happens to an invoice after its issue, beside its rows, which never change: its state, what was credited and paid of it, and what is noted of it.
 CREATE TABLE invoice_states (
   organization_id text NOT NULL,
-  invoice_id      text PRIMARY KEY REFERENCES invoices,
+  invoice_id      text PRIMARY KEY,
   -- These as the invoice has them: lists find and sum by one table.
   series_number   bigint NOT NULL,
   customer_id     text NOT NULL,
@@ -18,7 +18,6 @@ CREATE TABLE invoice_states (
   metadata        jsonb NOT NULL,
   version         integer NOT NULL,
   updated_at      timestamptz NOT NULL,
-  FOREIGN KEY (organization_id, customer_id) REFERENCES customers (organization_id, id),
   CONSTRAINT invoice_states_amounts CHECK (CASE state
     WHEN 'issued' THEN amount_paid = 0
     WHEN 'partly_paid' THEN amount_paid > 0
@@ -59,7 +58,25 @@ BEGIN
 END $$;
 CREATE TRIGGER stays BEFORE UPDATE OR DELETE ON invoice_states FOR EACH ROW EXECUTE FUNCTION refuse_change_of_invoice_state();
 CREATE TRIGGER immutable BEFORE TRUNCATE ON invoice_states FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+-- A state is of an invoice that is there, as this has it: a key would look at each row by itself, and at less of it.
+CREATE FUNCTION refuse_state_of_no_invoice() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  IF EXISTS (
+    SELECT 1 FROM new_states s WHERE NOT EXISTS (
+      SELECT 1 FROM invoices i WHERE i.id = s.invoice_id AND i.organization_id = s.organization_id AND i.series_number = s.series_number
+        AND i.customer_id = s.customer_id AND i.currency = s.currency AND i.total = s.total AND i.issued_at = s.issued_at
+        AND i.due_at IS NOT DISTINCT FROM s.due_at OFFSET 0)
+  ) THEN
+    RAISE EXCEPTION 'invoice_states: INSERT refused: there is no such invoice' USING ERRCODE = 'foreign_key_violation';
+  END IF;
+  RETURN NULL;
+END $$;
+CREATE TRIGGER of_its_invoice AFTER INSERT ON invoice_states
+  REFERENCING NEW TABLE AS new_states FOR EACH STATEMENT EXECUTE FUNCTION refuse_state_of_no_invoice();
 DO $$ BEGIN
+  EXECUTE format('ALTER FUNCTION refuse_state_of_no_invoice() SET search_path = %I, pg_temp', current_schema());
+  EXECUTE 'REVOKE ALL ON FUNCTION refuse_state_of_no_invoice() FROM PUBLIC';
   EXECUTE format('ALTER FUNCTION refuse_change_of_invoice_state() SET search_path = %I, pg_temp', current_schema());
   EXECUTE 'REVOKE ALL ON FUNCTION refuse_change_of_invoice_state() FROM PUBLIC';
 END $$;

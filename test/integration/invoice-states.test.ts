@@ -328,6 +328,11 @@ describe('[I17] each layer by itself', () => {
       ...guarded.map((change) => `UPDATE invoice_states SET ${change} WHERE invoice_id = '${id}'`),
     ])
       expect(await codeOf(owner.query(statement)), statement).toBe(restricted);
+    const foreign = `INSERT INTO invoice_states (organization_id, invoice_id, series_number, customer_id, currency,
+        state, total, issued_at, metadata, version, updated_at)
+      SELECT organization_id, 'inv_x', 1000, customer_id, currency, 'issued', total, issued_at, '{}', 1, issued_at
+      FROM invoices WHERE id = '${id}'`;
+    expect(await codeOf(owner.query(foreign))).toBe('23503');
     const check = '23514';
     for (const [change, code] of [
       ['amount_credited = 1', undefined],
