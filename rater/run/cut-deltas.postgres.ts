@@ -25,7 +25,8 @@ WHERE l.organization_id = $1 AND ($2::text IS NULL OR p.customer_id = $2 OR p.pa
   AND ($3::text IS NULL OR p.subscription_id = $3) AND c.test_clock_id IS NOT DISTINCT FROM $4
 ORDER BY l.billing_period_id FOR UPDATE OF l`;
 
-// A run of a month says nothing of when a subscription is to be looked at again.
+// A run of a month says nothing of when a subscription is to be looked at again. Of one that has an open delta the next
+// one is cut when that is settled: it may count less than what came since.
 const selectLate = `
 SELECT p.id, p.customer_id, p.subscription_id, s.currency, p.payer_id, v.terms,
   (SELECT count(*) FROM billing_periods d WHERE d.corrects_id = p.id)::integer AS corrections,
@@ -33,7 +34,9 @@ SELECT p.id, p.customer_id, p.subscription_id, s.currency, p.payer_id, v.terms,
     ELSE s.ended_at IS NULL OR s.ended_at > $3 END AS goes_on
 FROM billing_periods p JOIN subscriptions s ON s.id = p.subscription_id
   JOIN plan_versions v ON v.id = p.plan_version_id
-WHERE p.id = ANY ($1) ORDER BY p.id`;
+WHERE p.id = ANY ($1)
+  AND NOT EXISTS (SELECT 1 FROM billing_periods d WHERE d.corrects_id = p.id AND d.state = 'open')
+ORDER BY p.id`;
 
 type LateRow = {
   id: string;
@@ -140,7 +143,7 @@ const readDue = async (
   }));
 };
 
-// Of the very time, terms and payer of what it corrects.
+// Of the very time, terms and payer of what it corrects. Where another run cuts one at the same moment, that is it.
 const insertDeltas = `
 INSERT INTO billing_periods (id, organization_id, subscription_id, customer_id, plan_version_id, billing_start,
   billing_end, segment, span_start, span_end, item, timing, interval_unit, interval_count, counted, quantities,
@@ -152,22 +155,22 @@ SELECT n.id, p.organization_id, p.subscription_id, p.customer_id, p.plan_version
   n.late_usage, clock_timestamp()
 FROM unnest($1::text[], $2::text[], $3::integer[], $4::text[], $5::timestamptz[], $6::boolean[], $7::text[])
     AS n (id, corrects_id, correction, late_usage, due_at, consolidated, billing_month)
-  JOIN billing_periods p ON p.id = n.corrects_id`;
+  JOIN billing_periods p ON p.id = n.corrects_id
+ON CONFLICT DO NOTHING RETURNING id, corrects_id`;
 
 const writeDeltas = async (client: Queryable, deltas: readonly PlacedDelta[]): Promise<readonly string[]> => {
-  const ids = deltas.map(({ period, correction }) => deltaIdOf(period.id, correction));
-  const corrected = deltas.map(({ period }) => period.id);
-  await client.query(insertDeltas, [
-    textArray(ids),
-    textArray(corrected),
+  const { rows } = await client.query<{ id: string; corrects_id: string }>(insertDeltas, [
+    textArray(deltas.map(({ period, correction }) => deltaIdOf(period.id, correction))),
+    textArray(deltas.map(({ period }) => period.id)),
     integerArray(deltas.map(({ correction }) => correction)),
     textArray(deltas.map(({ period }) => period.lateUsage)),
     instantArray(deltas.map(({ dueAt }) => dueAt)),
     deltas.map(({ period }) => period.isConsolidated),
     textArray(deltas.map(({ month }) => month)),
   ]);
-  await client.query('DELETE FROM late_periods WHERE billing_period_id = ANY ($1)', [corrected]);
-  return ids;
+  const cut = rows.map(({ corrects_id: id }) => id);
+  await client.query('DELETE FROM late_periods WHERE billing_period_id = ANY ($1)', [cut]);
+  return rows.map(({ id }) => id);
 };
 
 /** In the caller's transaction, behind what the step wrote down of what is due; resolves with the ids of the deltas. */
