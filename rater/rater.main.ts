@@ -8,6 +8,8 @@ import { createHighestStored, createReadQuantities } from './quantities/quantiti
 import { createReadBacklog } from './run/backlog.postgres.ts';
 import { createBillingRuns, createIsChecked } from './run/billing-runs.postgres.ts';
 import { createCatalog } from './run/catalog.postgres.ts';
+import { createArrivals } from './run/late-arrivals.clickhouse.ts';
+import { createNextLook } from './run/late-periods.postgres.ts';
 import { observeBacklog, observeRating } from './run/observe-rating.ts';
 import { createRatingPool } from './run/pool.piscina.ts';
 import { prepareRun, type RatePorts } from './run/rate-period.ts';
@@ -43,6 +45,7 @@ await runWorker('rater', options, ({ config, log, metrics, tracer, nats, clickho
   const adapters: RatePorts = {
     runs: createBillingRuns(postgres, config.jobLeaseSeconds),
     catalog: createCatalog(postgres),
+    late: { nextLook: createNextLook(postgres), arrivals: createArrivals(clickhouse) },
     lastSequence: createReadLastSequence(nats, config.streamName),
     isChecked: createIsChecked(postgres, config.streamName),
     highestStored: createHighestStored(clickhouse),

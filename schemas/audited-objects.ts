@@ -3,6 +3,8 @@
  * column. A test goes over every column of the database: each is in here, or stands in `undigested.ts` with the reason.
  */
 import { auditedBillingRun, auditedInvoice, auditedSubscription } from '#schemas/audited-billing.ts';
+import { auditedCreditNote } from '#schemas/audited-credit-note.ts';
+import { auditedInvoiceState } from '#schemas/audited-invoice-state.ts';
 import type { AuditedObject, ChildRows } from '#schemas/audited-object.ts';
 import { auditedPlanMigration } from '#schemas/audited-plan-migration.ts';
 import { auditedSimulation } from '#schemas/audited-simulation.ts';
@@ -289,8 +291,9 @@ export const auditedObjects = {
   simulation: auditedSimulation,
   plan_migration: auditedPlanMigration,
   test_clock: ofOneRow.test_clock,
-  issuing_entity: ofOneRow.issuing_entity,
+  issuing_entity: withColumns(ofOneRow.issuing_entity, { credit_note_prefix: 'text' }),
   invoice: auditedInvoice,
+  invoice_state: auditedInvoiceState,
   invoice_draft: withColumns(
     {
       table: 'invoice_drafts',
@@ -323,8 +326,9 @@ export const auditedObjects = {
       },
       children: [],
     },
-    { discounts: 'text' },
+    { reissue_of: 'text', discounts: 'text' },
   ),
+  credit_note: auditedCreditNote,
 } as const satisfies Record<string, AuditedObject>;
 
 export type AuditedType = keyof typeof auditedObjects;

@@ -21,6 +21,10 @@ export const periodIdOf = (
   return `bpd_${time}${hash('sha256', named, 'hex').slice(0, 20)}`;
 };
 
+/** The id of a delta: the same whoever cuts it. It stands beside the period that it corrects. */
+export const deltaIdOf = (correctsId: string, correction: number): `bpd_${string}` =>
+  `bpd_${correctsId.slice(4, 16)}${hash('sha256', `${correctsId} ${correction}`, 'hex').slice(0, 20)}`;
+
 /** A billing period that an invoice bills. */
 export type BilledPeriod = {
   /** The very time that was measured. */

@@ -34,10 +34,15 @@ export type InvoicePeriod = {
    * The highest stream sequence that was billed: with the span it says exactly which events the quantities are made of.
    */
   readonly watermark: bigint;
+  /** The billing period that it corrects, where it is a delta. */
+  readonly correctsId?: string;
 };
 
-/** A `charge` is one of a plan, an add-on or a subscription; an `item` was written onto the invoice by hand. */
-export const LineKind = { charge: 'charge', item: 'item' } as const;
+/**
+ * A `charge` is one of a plan, an add-on or a subscription; an `item` was written onto the invoice by hand; a `delta`
+ * is what a charge of a period that was billed before comes to more or less, by what came late or was amended.
+ */
+export const LineKind = { charge: 'charge', item: 'item', delta: 'delta' } as const;
 export type LineKind = (typeof LineKind)[keyof typeof LineKind];
 
 /** What of a line, or of all lines together, a discount takes off; below zero of what is given back. */
@@ -64,6 +69,18 @@ export type InvoiceTax = {
   readonly amount: Amount;
 };
 
+/** What a line of a delta differs from: what was billed of its charge up to a watermark, and what is due now. */
+export type LineCorrection = {
+  /** The invoice that billed the period first. */
+  readonly invoiceId: string;
+  readonly billingPeriodId: string;
+  readonly watermark: bigint;
+  readonly quantityBefore: Quantity;
+  readonly quantityNow: Quantity;
+  readonly amountBefore: Amount;
+  readonly amountNow: Amount;
+};
+
 export type InvoiceLine = {
   readonly kind: LineKind;
   /** The one of the invoice's billing periods that it charges for; null where it charges for none. */
@@ -76,7 +93,7 @@ export type InvoiceLine = {
   readonly meter: string | null;
   readonly quantity: Quantity;
   readonly rounding: RoundingMode;
-  /** Before rounding; the steps sum to it. */
+  /** Before rounding; the steps sum to it. Of a delta it is a difference, and there are no steps. */
   readonly precise: PreciseAmount;
   /** Of an item that was priced by its quantity; null of all others. */
   readonly unitAmount: Amount | null;
@@ -87,6 +104,8 @@ export type InvoiceLine = {
   readonly steps: readonly PriceStep[];
   /** When the charged usage happened; a delta for an earlier period names that period here. */
   readonly servicePeriod: Period;
+  /** Of a delta. */
+  readonly corrects?: LineCorrection;
 };
 
 /** Who issues an invoice, as it stood then. */

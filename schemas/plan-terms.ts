@@ -11,6 +11,7 @@ import { readName } from '#schemas/display-name.ts';
 import { type Entitlement, type EntitlementJson, entitlementToJson, readEntitlements } from '#schemas/entitlement.ts';
 import { asObject, type Fault, fieldOf, type JsonObject, ownValue, readAmount, readObject } from '#schemas/fault.ts';
 import { type Interval, readInterval } from '#schemas/interval.ts';
+import { defaultLateUsage, type LateUsagePolicy, lateUsagePolicies } from '#schemas/late-usage.ts';
 import { type Amount, formatAmount, isWholeMinorUnits, zeroAmount } from '#schemas/money.ts';
 import { type ProrationPolicy, prorationPolicies } from '#schemas/proration.ts';
 
@@ -35,6 +36,8 @@ export type GeneralTerms = {
   readonly spendCap: PeriodBound | null;
   /** How what is of a whole billing period is charged for a part of one. */
   readonly proration: ProrationPolicy;
+  /** What becomes of usage that comes after its billing period was billed. */
+  readonly lateUsage: LateUsagePolicy;
   readonly entitlements: readonly Entitlement[];
   /** Null of a plan that is none. */
   readonly addOn: AddOn | null;
@@ -44,6 +47,7 @@ export type GeneralTermsJson = {
   readonly minimum_commitment: PeriodBoundJson | null;
   readonly spend_cap: PeriodBoundJson | null;
   readonly proration: ProrationPolicy;
+  readonly late_usage: LateUsagePolicy;
   readonly entitlements: readonly EntitlementJson[];
   readonly add_on: AddOnJson | null;
 };
@@ -53,6 +57,7 @@ export const generalTermNames = [
   'minimum_commitment',
   'spend_cap',
   'proration',
+  'late_usage',
   'entitlements',
   'add_on',
 ] as const;
@@ -63,6 +68,7 @@ export const noGeneralTerms: GeneralTermsJson = {
   minimum_commitment: null,
   spend_cap: null,
   proration: 'none',
+  late_usage: defaultLateUsage,
   entitlements: [],
   add_on: null,
 };
@@ -90,12 +96,13 @@ export const readGeneralTerms = (
   const minimumCommitment = readBound(object, 'minimum_commitment', priced, faults);
   const spendCap = readBound(object, 'spend_cap', priced, faults);
   const proration = readProration(object, faults);
+  const lateUsage = readLateUsage(object, faults);
   const entitlements = readEntitlements(object, faults);
   const addOn = readAddOn(object, kind, faults);
   if (minimumTerm === undefined || minimumCommitment === undefined || spendCap === undefined) return undefined;
-  if (!proration || !entitlements || addOn === undefined) return undefined;
+  if (!proration || !lateUsage || !entitlements || addOn === undefined) return undefined;
   addCapsUnderMinimum(minimumCommitment, spendCap, faults);
-  return { minimumTerm, minimumCommitment, spendCap, proration, entitlements, addOn };
+  return { minimumTerm, minimumCommitment, spendCap, proration, lateUsage, entitlements, addOn };
 };
 
 const readMinimumTerm = (object: JsonObject, faults: Fault[]): Interval | null | undefined => {
@@ -116,6 +123,16 @@ const readProration = (object: JsonObject, faults: Fault[]): ProrationPolicy | u
       message: `must be one of ${prorationPolicies.join(', ')}`,
     });
   return proration;
+};
+
+const readLateUsage = (object: JsonObject, faults: Fault[]): LateUsagePolicy | undefined => {
+  const given = ownValue(object, 'late_usage') ?? defaultLateUsage;
+  const lateUsage = lateUsagePolicies.find((policy) => policy === given);
+  if (lateUsage === undefined) {
+    const message = `must be one of ${lateUsagePolicies.join(', ')}`;
+    faults.push({ field: 'late_usage', code: 'not_allowed', message });
+  }
+  return lateUsage;
 };
 
 /** Null where there is none, undefined with a fault. */
@@ -208,6 +225,7 @@ export const generalTermsToJson = (terms: GeneralTerms): GeneralTermsJson => ({
   minimum_commitment: boundToJson(terms.minimumCommitment),
   spend_cap: boundToJson(terms.spendCap),
   proration: terms.proration,
+  late_usage: terms.lateUsage,
   entitlements: terms.entitlements.map(entitlementToJson),
   add_on: addOnToJson(terms.addOn),
 });

@@ -17,9 +17,26 @@ const hashedColumns = [
   'invoices.tax_total',
 ];
 
+/** Of credit notes. */
+const hashedOfCredit = [
+  'credit_notes.reason',
+  'credit_notes.memo',
+  'credit_notes.settlement',
+  'credit_notes.pre_payment_amount',
+  'credit_notes.post_payment_amount',
+  'credit_notes.issuing_entity_id',
+  'credit_notes.seller',
+  'credit_notes.buyer_digest',
+  'credit_notes.discounts',
+  'credit_notes.taxes',
+  'credit_notes.discount_total',
+  'credit_notes.tax_total',
+];
+
 /** Columns of audited tables that no digest holds. */
 export const undigested: Readonly<Record<string, string>> = {
   ...Object.fromEntries(hashedColumns.map((name) => [name, 'is in the hash of the invoice, which its entry holds'])),
+  ...Object.fromEntries(hashedOfCredit.map((name) => [name, 'is in the hash of the credit note, which is digested'])),
   'api_keys.last_used_at': 'moves with use, at most once a minute, and decides nothing',
   'billing_runs.started_at': 'is what progress is told by, and decides nothing',
   'billing_runs.is_cut': 'says how far the work on a run is, and is true of each that was completed',
@@ -28,6 +45,9 @@ export const undigested: Readonly<Record<string, string>> = {
   'customers.details_digest': 'follows from what is sealed in personal, which is digested',
   'billing_periods.billing_month': 'follows from the end of the span and the time zone of the subscription',
   'billing_periods.usage_waived': 'decides which lines a billing period has, and these are hashed by what they charge',
+  'billing_periods.corrects_id': 'is hashed in the periods of the invoice that bills it',
+  'billing_periods.correction': 'follows from the watermarks of the deltas of a period',
+  'billing_periods.late_usage': 'is a term of its plan version, which is digested',
   'billing_periods.draft_id': 'is the id of the invoice that bills it',
   'billing_run_shards.draft_ids': 'names drafts, whose own entries say what became of them',
   'billing_run_shards.makes_drafts': 'says what comes of it, and the entries of drafts and invoices say what came',
@@ -62,12 +82,17 @@ export const unaudited: Readonly<Record<string, string>> = {
   audit_heads: 'is held against the last link of its chain',
   outbox: 'says nothing that the entries beside it do not say, and is forgotten after 30 days',
   invoice_series: 'is held against the last link of its chain',
+  credit_note_series: 'is held against the last link of its chain',
+  credit_note_numbering: 'count document numbers, which are in the hashes of credit notes and unique',
+  credit_note_lines: 'are in the hash of their credit note, which is digested',
   numbering_series: 'count document numbers, which are in the hashes of invoices and unique',
   discount_uses: 'say what invoices took off, which is in their hashes',
   data_keys: 'authenticate themselves: a wrapped key that was changed does not open',
   customer_keys: 'authenticate themselves: a wrapped key that was changed does not open',
   invoice_documents: 'are made of invoices, and made again wherever they are not what was made',
   customer_details: 'authenticate themselves: sealed by the key of a customer, and named by their digest',
+  late_periods: 'are work that is left: what came of it stands in billing periods',
+  late_usage_looks: 'are progress of what looks for late usage',
   customer_counts: 'are sums of customers, told with lists of them; nothing is billed by them',
   idempotency_keys: 'hold answers for 24 hours; each is authenticated, and none decides what is billed',
   ingest_gateways: 'are measurements of the installation, and no object',

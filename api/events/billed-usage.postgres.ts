@@ -20,7 +20,9 @@ const subscriptions = `
 SELECT c.id AS customer_id, c.external_id, s.currency, ${termsColumns}, coalesce((
     SELECT json_agg(json_build_object('start', (extract(epoch FROM p.span_start) * 1000)::bigint,
       'end', (extract(epoch FROM p.span_end) * 1000)::bigint, 'watermark', p.watermark::text,
-      'version', p.plan_version_id, 'item', p.item, 'unit', p.interval_unit, 'count', p.interval_count)
+      'version', p.plan_version_id, 'item', p.item, 'unit', p.interval_unit, 'count', p.interval_count,
+      'later', (SELECT json_agg(d.watermark::text) FROM billing_periods d
+        WHERE d.corrects_id = p.id AND d.state IN ('billed', 'unchanged')))
       ORDER BY p.span_start)
     FROM billing_periods p WHERE p.subscription_id = s.id AND p.organization_id = $1 AND p.state = 'billed'
       AND p.timing = 'arrears' AND p.counted IS NOT TRUE AND NOT p.usage_waived),
@@ -57,6 +59,9 @@ export type MeasuredPeriodJson = {
   count: number | null;
 };
 
+/** With the watermarks of its deltas. */
+type CorrectedPeriodJson = MeasuredPeriodJson & { later: string[] | null };
+
 export const measuredPeriodFromJson = (json: MeasuredPeriodJson): MeasuredPeriod => ({
   span: { start: json.start, end: json.end },
   watermark: BigInt(json.watermark),
@@ -69,7 +74,7 @@ type SubscriptionRow = TermsRow & {
   customer_id: string;
   external_id: string;
   currency: string;
-  periods: MeasuredPeriodJson[];
+  periods: CorrectedPeriodJson[];
 };
 
 export const billedUsage = {
@@ -87,7 +92,10 @@ export const billedUsage = {
       ...termsFromRow(row),
       names: usageNames(row.customer_id, row.external_id),
       currency: row.currency,
-      periods: row.periods.map(measuredPeriodFromJson),
+      periods: row.periods.map(({ later, ...period }) => ({
+        ...measuredPeriodFromJson(period),
+        laterWatermarks: (later ?? []).map(BigInt),
+      })),
     }));
   },
   /** What the charges of a plan version count by, each once; of several charges of a meter, one may read an amount. */

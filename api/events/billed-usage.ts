@@ -37,12 +37,15 @@ export type CoveredSpan = Period & {
   readonly free?: FreeStretch['reason'];
 };
 
+/** A billed period, with the watermarks up to which deltas of it count. */
+type CorrectedPeriod = MeasuredPeriod & { readonly laterWatermarks?: readonly bigint[] };
+
 export type KnownSubscription = SubscriptionTerms & {
   /** The names under which its customer's events may come. */
   readonly names: readonly string[];
   readonly currency: string;
   /** Those that are billed. */
-  readonly periods: readonly MeasuredPeriod[];
+  readonly periods: readonly CorrectedPeriod[];
 };
 
 /** Every plan version and add-on whose charges may measure its usage. */
@@ -58,7 +61,12 @@ export const coveredSpans = (subscription: KnownSubscription, intervalsOf: Meter
   const { measured, free } = measuredTime(subscription, intervalsOf, subscription.periods);
   const { planVersionId, currency } = subscription;
   return [
-    ...measured.map(({ span, billed, ...of }) => ({ ...span, ...of, currency, watermark: billed?.watermark ?? 0n })),
+    // What counts at the watermark of the invoice, or of a delta, is billed.
+    ...measured.flatMap(({ span, billed, ...of }) =>
+      [billed?.watermark ?? 0n, ...(billed?.laterWatermarks ?? [])].map((watermark) => {
+        return { ...span, ...of, currency, watermark };
+      }),
+    ),
     ...free.map(({ span, reason }) => ({
       ...span,
       planVersionId,

@@ -1,9 +1,11 @@
 /** Whose the customers of an event are, what they are charged by, and which time of theirs is billed where. */
 import { type TermsRow, termsColumns, termsFromRow } from '#platform/stores/subscription-terms.postgres.ts';
 import { defaultTimes } from '#schemas/charge-times.ts';
+import { lateUsageIn } from '#schemas/late-usage.ts';
 import type { Meter, MeterDefinitionJson } from '#schemas/meter.ts';
 import { splitNames, usageNames } from '#schemas/names.ts';
 import { type ChargeJson, chargeJsonIn } from '#schemas/plan.ts';
+import type { GeneralTermsJson } from '#schemas/plan-terms.ts';
 import { amountPropertyIn } from '#schemas/price/dynamic.ts';
 import { meterOf } from '#schemas/stored-meter.ts';
 import type { Db } from '../route/define-route.ts';
@@ -24,24 +26,43 @@ const subscriptionsStatement = `SELECT s.id, s.customer_id, s.currency, ${termsC
         'lines', (SELECT coalesce(json_agg(json_build_object('position', l.position, 'charge', l.charge_code)), '[]')
           FROM invoice_lines l
           WHERE l.invoice_id = p.invoice_id AND l.kind IS DISTINCT FROM 'item'
-            AND (l.billing_period_id = p.id OR l.billing_period_id IS NULL)))), '[]')
+            AND (l.billing_period_id = p.id OR l.billing_period_id IS NULL)),
+        'deltas', (SELECT json_agg(json_build_object('state', d.state, 'invoice', d.invoice_id,
+            'watermark', d.watermark::text,
+            'lines', (SELECT json_agg(json_build_object('position', l.position, 'charge', l.charge_code))
+              FROM invoice_lines l WHERE l.invoice_id = d.invoice_id AND l.billing_period_id = d.id))
+          ORDER BY d.watermark)
+          FROM billing_periods d WHERE d.corrects_id = p.id AND d.state <> 'open'))), '[]')
       FROM billing_periods p WHERE p.organization_id = $1 AND p.subscription_id = s.id AND p.state = 'billed'
         AND p.timing = 'arrears' AND p.counted IS NOT TRUE AND NOT p.usage_waived AND p.span_start <= $4
         AND p.span_end > $3) AS periods
   FROM subscriptions s WHERE s.organization_id = $1 AND s.customer_id = ANY ($2) ORDER BY s.id`;
 
-const versionsStatement = `SELECT v.id, v.currency, v.charges,
+const versionsStatement = `SELECT v.id, v.currency, v.charges, v.terms,
     (SELECT coalesce(json_agg(json_build_object('code', p.meter_code, 'version_number', mv.version_number,
         'meter_version_id', mv.id, 'definition', mv.definition)), '[]')
       FROM plan_version_meters p JOIN meter_versions mv ON mv.id = p.meter_version_id
       WHERE p.plan_version_id = v.id) AS meters
   FROM plan_versions v WHERE v.organization_id = $1 AND v.id = ANY ($2)`;
 
-type PeriodJson = MeasuredPeriodJson & { invoice: string; lines: { position: number; charge: string }[] };
+type LineJson = { position: number; charge: string };
+type DeltaJson = {
+  state: 'billed' | 'unchanged' | 'reported';
+  invoice: string | null;
+  watermark: string;
+  lines: LineJson[] | null;
+};
+type PeriodJson = MeasuredPeriodJson & { invoice: string; lines: LineJson[]; deltas: DeltaJson[] | null };
 type MeterJson = { code: string; version_number: number; meter_version_id: string; definition: MeterDefinitionJson };
 
 type SubscriptionRow = TermsRow & { id: string; customer_id: string; currency: string; periods: PeriodJson[] };
-type VersionRow = { id: string; currency: string; charges: ChargeJson[]; meters: MeterJson[] };
+type VersionRow = {
+  id: string;
+  currency: string;
+  charges: ChargeJson[];
+  terms: Partial<GeneralTermsJson> | null;
+  meters: MeterJson[];
+};
 
 const versionsOf = ({ plan_version_id: initial, changes, periods }: SubscriptionRow): string[] => [
   initial,
@@ -50,6 +71,7 @@ const versionsOf = ({ plan_version_id: initial, changes, periods }: Subscription
 ];
 
 const factsOf = (row: VersionRow, currency: string): VersionFacts => ({
+  lateUsage: lateUsageIn(row.terms),
   charges: row.charges.map((charge) => ({
     code: charge.code,
     meter: charge.meter ?? undefined,
@@ -78,10 +100,17 @@ const fromRow = (
       return version ? [[id, factsOf(version, row.currency)]] : [];
     }),
   ),
-  periods: row.periods.map(({ invoice, lines, ...period }) => ({
+  periods: row.periods.map(({ invoice, lines, deltas, ...period }) => ({
     ...measuredPeriodFromJson(period),
     invoiceId: invoice,
     lines,
+    deltas: (deltas ?? []).map((delta) => ({
+      state: delta.state,
+      // What comes to nothing is in what the first invoice bills.
+      invoiceId: delta.invoice ?? invoice,
+      watermark: BigInt(delta.watermark),
+      lines: delta.lines ?? [],
+    })),
   })),
 });
 

@@ -5,6 +5,7 @@
 import assert from 'node:assert/strict';
 import { type EventPayload, keyDigest, replacementKey } from '#schemas/amendment.ts';
 import type { Interval } from '#schemas/interval.ts';
+import { defaultLateUsage, type LateUsagePolicy } from '#schemas/late-usage.ts';
 import { isInterval, type MeasuredPeriod, type MeasuredStretch, measuredTime } from '#schemas/measured-time.ts';
 import type { Meter } from '#schemas/meter.ts';
 import { measuredNumber } from '#schemas/number-text.ts';
@@ -27,14 +28,22 @@ export type EventVersion = EventPayload & {
 
 export type Twin = KeyRow & { readonly reason: 'twin' | 'conflict' | 'unchecked' };
 
-/** A billed period, with the invoice that bills it and its lines there. */
-type KnownPeriod = MeasuredPeriod & {
+/** An invoice that counts the usage of a period up to a watermark, with its lines of that. */
+type CountingInvoice = {
   readonly invoiceId: string;
+  readonly watermark: bigint;
   readonly lines: readonly { readonly position: number; readonly charge: string }[];
 };
 
+/** A billed period, with the invoice that bills it, and its deltas in the order of their watermarks. */
+type KnownPeriod = MeasuredPeriod &
+  CountingInvoice & {
+    readonly deltas: readonly (CountingInvoice & { readonly state: 'billed' | 'unchanged' | 'reported' })[];
+  };
+
 /** What a plan version charges for usage, with its prices in the currency of a subscription. */
 export type VersionFacts = {
+  readonly lateUsage: LateUsagePolicy;
   readonly charges: readonly {
     readonly code: string;
     readonly meter: string | undefined;
@@ -69,7 +78,13 @@ export type Billing = {
   readonly value?: string | null;
   readonly invoiceId?: string;
   readonly linePosition?: number;
+  /** Of what is late: what becomes of it. */
+  readonly lateUsage?: LateUsagePolicy;
+  /** Of what is billed and was amended since: what takes it back. */
+  readonly takenBack?: InvoiceLineName;
 };
+
+type InvoiceLineName = { readonly invoiceId: string; readonly linePosition?: number };
 
 const isOf = (digest: string, sequence: bigint) => (one: EventVoid) =>
   one.digest === digest && (one.rowSequence === 0n || one.rowSequence === sequence);
@@ -146,25 +161,43 @@ const reasonOf = ({ endedAs }: EventVersion, holds: Holds): FateReason => {
 const lacksAmount = ({ properties }: EventPayload, amountProperty: string | undefined): boolean =>
   amountProperty !== undefined && measuredNumber(new Map(properties).get(amountProperty) ?? '') === undefined;
 
+const lineOn = ({ invoiceId, lines }: CountingInvoice, charge: string): InvoiceLineName => {
+  const line = lines.find((one) => one.charge === charge);
+  return { invoiceId, ...(line && { linePosition: line.position }) };
+};
+
 /** Of a stretch: `billed` is the billed period in which the event lies, if it lies in one. */
 const chargeBilling = (
   version: EventVersion,
   of: { subscriptionId: string; charge: string; meter: Meter; value: string | null },
   isWithoutAmount: boolean,
+  lateUsage: LateUsagePolicy,
   { billed, isWaived }: Pick<MeasuredStretch<KnownPeriod>, 'billed' | 'isWaived'>,
 ): Billing => {
   const lacks = { unmeasured: of.value === null, no_amount: isWithoutAmount };
   if (!billed) return { ...of, reason: reasonOf(version, { ...lacks, waived: isWaived, period_open: true }) };
   const { from, until } = version;
-  const isOn = from <= billed.watermark && (until === undefined || until > billed.watermark);
-  if (lacks.unmeasured || lacks.no_amount || !isOn) {
+  const invoices = [billed, ...billed.deltas.filter(({ state }) => state !== 'reported')];
+  const isUsable = !lacks.unmeasured && !lacks.no_amount;
+  const counting = isUsable && invoices.find(({ watermark: at }) => from <= at && (until === undefined || until > at));
+  if (!counting) {
     const reason = reasonOf(version, { ...lacks, late: true });
     // One that was taken away before the invoice has nothing to do with it.
     const isBefore = until !== undefined && until <= billed.watermark;
-    return { ...of, reason, ...(isBefore ? {} : { invoiceId: billed.invoiceId }) };
+    return {
+      ...of,
+      reason,
+      ...(isBefore ? {} : { invoiceId: billed.invoiceId }),
+      ...(reason === 'late' && { lateUsage }),
+    };
   }
-  const line = billed.lines.find((one) => one.charge === of.charge);
-  return { ...of, reason: undefined, invoiceId: billed.invoiceId, ...(line ? { linePosition: line.position } : {}) };
+  const back = until === undefined ? undefined : invoices.find(({ watermark }) => watermark >= until);
+  return {
+    ...of,
+    reason: undefined,
+    ...lineOn(counting, of.charge),
+    ...(back && { takenBack: lineOn(back, of.charge) }),
+  };
 };
 
 const meteredIntervals = ({ versions }: SubscriptionFacts, planVersionId: string): Interval[] => {
@@ -190,13 +223,14 @@ const chargedIn = (
   stretch: MeasuredStretch<KnownPeriod>,
 ): Billing[] => {
   const { planVersionId, interval } = stretch;
-  const { charges, meters } = versions.get(planVersionId) ?? { charges: [], meters: new Map<string, Meter>() };
+  const facts = versions.get(planVersionId) ?? { charges: [], meters: new Map<string, Meter>(), lateUsage: undefined };
+  const { charges, meters, lateUsage = defaultLateUsage } = facts;
   return charges.flatMap((charge) => {
     const meter = charge.meter === undefined ? undefined : meters.get(charge.meter);
     const measured = meter && measureEvent(meter, plainEvent(version));
     if (!meter || !measured?.counted || !isInterval(charge.interval, interval)) return [];
     const of = { subscriptionId: id, charge: charge.code, meter, value: measured.value };
-    return [chargeBilling(version, of, lacksAmount(version, charge.amountProperty), stretch)];
+    return [chargeBilling(version, of, lacksAmount(version, charge.amountProperty), lateUsage, stretch)];
   });
 };
 

@@ -37,7 +37,12 @@ export type EventPorts = {
   readonly billingFactsOf: BillingFactsOf;
 };
 
-const billingJson = ({ reason, subscriptionId, charge, meter, value, invoiceId, linePosition }: Billing) => ({
+const lineJson = ({ invoiceId, linePosition }: NonNullable<Billing['takenBack']>) => ({
+  invoice_id: invoiceId,
+  line_position: linePosition ?? null,
+});
+
+const billingJson = ({ reason, subscriptionId, charge, meter, value, invoiceId, linePosition, ...more }: Billing) => ({
   state: reason === undefined ? 'billed' : 'unbilled',
   reason: reason ?? null,
   subscription_id: subscriptionId ?? null,
@@ -47,6 +52,8 @@ const billingJson = ({ reason, subscriptionId, charge, meter, value, invoiceId, 
   value: value ?? null,
   invoice_id: invoiceId ?? null,
   line_position: linePosition ?? null,
+  late_usage: more.lateUsage ?? null,
+  taken_back_by: more.takenBack ? lineJson(more.takenBack) : null,
 });
 
 const headJson = ({ event, customer, occurredAtMs }: EventVersion | Twin) => ({

@@ -70,7 +70,7 @@ export const digestOf = ({ event }: StoredEvent): string =>
   keyDigest(event.tenant, event.idempotencyKey).toString('hex');
 
 /** Newest first, as the store sorts. */
-const newestFirst = (a: StoredEvent, b: StoredEvent): number => {
+export const newestFirst = (a: StoredEvent, b: StoredEvent): number => {
   const byTime = b.event.occurredAtMs - a.event.occurredAtMs;
   if (byTime !== 0) return byTime;
   const [one, other] = [digestOf(a), digestOf(b)];

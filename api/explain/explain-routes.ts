@@ -20,7 +20,7 @@ import { found } from '../route/resource-fields.ts';
 import type { LineEvents } from './line-events.clickhouse.ts';
 import { type LineQuery, readsBefore } from './line-query.ts';
 import { listEvents, listedEventJson } from './list-events.ts';
-import type { ExplainedLine, RatedLines } from './rated-lines.postgres.ts';
+import type { ExplainedLine, LineOfInvoice, RatedLines } from './rated-lines.postgres.ts';
 import { tierTable, tierTables } from './tier-table.ts';
 
 export type ExplainPorts = {
@@ -51,10 +51,35 @@ const queryJson = (query: LineQuery) => {
   };
 };
 
-const explain = async (db: Db, line: ExplainedLine, { lineEvents }: ExplainPorts) => {
+const urlOfEvents = (id: string): string => `/v1/rated-lines/${id}/explain/events`;
+
+/** Of a line of a delta: what it differs from, and which events made the difference. */
+const deltaJson = async (
+  id: string,
+  { corrects, beforeId }: NonNullable<LineOfInvoice['delta']>,
+  query: LineQuery | undefined,
+  { lineEvents }: ExplainPorts,
+) => {
+  const changes = query && (await lineEvents.changes(query, BigInt(corrects.watermark)));
+  return {
+    corrects,
+    rated_line_before: beforeId,
+    changes: changes
+      ? {
+          added: changes.added.toString(),
+          removed: changes.removed.toString(),
+          url: `${urlOfEvents(id)}?changed_since=${corrects.watermark}`,
+        }
+      : null,
+  };
+};
+
+const explain = async (db: Db, line: ExplainedLine, ports: ExplainPorts) => {
   const { id, ratedAt, invoice, discounts, output, hashes } = line;
+  const { lineEvents, ratedLines } = ports;
   const input = ratingInputToJson(line.input);
   const query = queryOf(db, line);
+  const of = invoice && (await ratedLines.ofInvoiceLine(db, invoice.id, invoice.position));
   const summary = query && (await lineEvents.summary(query));
   const again = lineHashesOfStored(input, output);
   return {
@@ -74,9 +99,10 @@ const explain = async (db: Db, line: ExplainedLine, { lineEvents }: ExplainPorts
       ? {
           count: summary.events.toString(),
           content_hash: summary.contentHash,
-          url: `/v1/rated-lines/${id}/explain/events`,
+          url: urlOfEvents(id),
         }
       : null,
+    delta: of?.delta ? await deltaJson(id, of.delta, query, ports) : null,
   };
 };
 
@@ -112,8 +138,9 @@ export const explainRoutes = ({ get }: Routes, ports: ExplainPorts): void => {
     },
     async ({ db, params }) => {
       const { id: invoiceId } = found(await invoices.invoice(db, params.id), 'INVOICE_NOT_FOUND');
-      const id = await ratedLines.idOfInvoiceLine(db, invoiceId, Number(params.line));
-      return explain(db, await lineOf(db, found(id, 'INVOICE_LINE_NOT_FOUND')), ports);
+      const position = Number(params.line);
+      const { id } = found(await ratedLines.ofInvoiceLine(db, invoiceId, position), 'INVOICE_LINE_NOT_FOUND');
+      return explain(db, { ...(await lineOf(db, id)), invoice: { id: invoiceId, position } }, ports);
     },
   );
   get(
@@ -121,7 +148,7 @@ export const explainRoutes = ({ get }: Routes, ports: ExplainPorts): void => {
       url: '/v1/rated-lines/:id/explain/events',
       operation: 'listEventsOfRatedLine',
       tag: 'Explanations',
-      summary: 'List the very events that the quantity of a rated line is made of, newest first',
+      summary: 'List the very events that the quantity of a rated line is made of, or that changed it, newest first',
       scope: 'read:usage',
       params: IdParam,
       query: LineEventsQuery,
@@ -131,7 +158,9 @@ export const explainRoutes = ({ get }: Routes, ports: ExplainPorts): void => {
     },
     async ({ db, params, query }) => {
       const line = await lineOf(db, params.id);
-      const of = queryOf(db, line);
+      const since = query.changed_since === undefined ? undefined : BigInt(query.changed_since);
+      const counted = queryOf(db, line);
+      const of = counted && { ...counted, since };
       const page = { limit: Number(query.limit ?? limitDefault), cursor: query.cursor };
       const { events, nextCursor } = of
         ? await listEvents(line.id, of, page, ports)

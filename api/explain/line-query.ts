@@ -9,6 +9,8 @@ export type LineQuery = {
   readonly customers: readonly string[];
   readonly span: Period;
   readonly watermark: bigint;
+  /** Of a delta: up to where was counted before. Asked for is then what changed since. */
+  readonly since?: bigint | undefined;
 };
 
 /** Before all events. */

@@ -8,7 +8,12 @@ import type { Cursors } from '../route/cursors.ts';
 import type { LineEvents } from './line-events.clickhouse.ts';
 import { type LineQuery, stretchOf } from './line-query.ts';
 
-export type ListedEvent = { readonly stored: StoredEvent; readonly value: string | null };
+export type ListedEvent = {
+  readonly stored: StoredEvent;
+  readonly value: string | null;
+  /** Where changes are asked for. */
+  readonly change?: 'added' | 'removed';
+};
 export type ListedPage = { readonly events: readonly ListedEvent[]; readonly nextCursor: string | undefined };
 
 const readCursor = (scope: string, cursor: string, cursors: Cursors) => {
@@ -28,7 +33,9 @@ export const listEvents = async (
   { limit, cursor }: { readonly limit: number; readonly cursor: string | undefined },
   ports: { readonly lineEvents: Pick<LineEvents, 'page'>; readonly cursors: Cursors },
 ): Promise<ListedPage> => {
-  const scope = JSON.stringify(['events of a line', query.tenant, lineId]);
+  const { since } = query;
+  const changes = since === undefined ? [] : [since.toString()];
+  const scope = JSON.stringify(['events of a line', query.tenant, lineId, ...changes]);
   const before = cursor === undefined ? undefined : readCursor(scope, cursor, ports.cursors);
   const found = await newestInSpans({ ...query, ...stretchOf(query), before, limit: limit + 1 }, ports.lineEvents.page);
   const shown = found.slice(0, limit);
@@ -38,7 +45,8 @@ export const listEvents = async (
       const { event, properties } = stored.event;
       const measured = measureEvent(query.meter, { event, properties: new Map(properties) });
       assert(measured.counted, 'what the store counts, the code counts');
-      return { stored, value: measured.value };
+      const change = since !== undefined && stored.sequence <= since ? 'removed' : 'added';
+      return { stored, value: measured.value, ...(since !== undefined && { change }) };
     }),
     nextCursor:
       found.length > limit && last
@@ -50,8 +58,9 @@ export const listEvents = async (
   };
 };
 
-export const listedEventJson = ({ stored, value }: ListedEvent) => ({
+export const listedEventJson = ({ stored, value, change }: ListedEvent) => ({
   ...storedEventJson(stored),
   digest: digestOf(stored),
   value,
+  ...(change && { change }),
 });

@@ -4,7 +4,7 @@ import { isCounted } from '#schemas/charge-schedule.ts';
 import { worthOf } from '#schemas/credit-unit.ts';
 import { isCurrency } from '#schemas/currency.ts';
 import type { PartTiming } from '#schemas/due-parts.ts';
-import type { DiscountJson } from '#schemas/invoice/content-parts.ts';
+import type { CorrectionJson, DiscountJson } from '#schemas/invoice/content-parts.ts';
 import { type Amount, parseAmount, parseStoredAmount } from '#schemas/money.ts';
 import { usageNames } from '#schemas/names.ts';
 import { oneTimeChargeToJson } from '#schemas/one-time-charge.ts';
@@ -22,6 +22,7 @@ import type { RatingInput } from '#schemas/rating-input.ts';
 import { type MeterVersion, meterOf } from '#schemas/stored-meter.ts';
 import type { QuantityLevel } from '#schemas/subscription-terms.ts';
 import { prorateBounds } from '../../rater/price/prorate.ts';
+import { ratedTiming } from '../../rater/run/billable-periods.ts';
 import type { LineHashes } from '../../rater/run/line-hashes.ts';
 import type { Db } from '../route/define-route.ts';
 
@@ -45,7 +46,7 @@ const lineStatement = `
 SELECT l.id, l.line, l.watermark, l.unmeasured_events::text AS unmeasured_events, l.parts, l.rated_at, l.hash_version,
   l.input_hash, l.output_hash,
   p.id AS billing_period_id, p.subscription_id, p.customer_id, c.external_id, p.span_start, p.span_end,
-  p.billing_start, p.billing_end, p.timing, p.quantities, s.time_zone, h.name AS one_time_name,
+  p.billing_start, p.billing_end, ${ratedTiming}, p.quantities, s.time_zone, h.name AS one_time_name,
   trim_scale(coalesce(h.unit_amount, h.amount))::text AS one_time_amount,
   l.plan_version_id, s.currency, v.currency AS plan_currency, v.charges, v.terms,
   m.meter_code AS code, mv.version_number, mv.id AS meter_version_id, mv.definition, i.invoice_id,
@@ -71,11 +72,26 @@ JOIN plan_versions v ON v.id = l.plan_version_id
 WHERE l.organization_id = $1 AND l.id = $2`;
 
 // A line from before there were billing periods names none: its invoice has the one.
+// A delta may be of a charge that is gone, as a minimum that is reached: its line is the one of before.
 const lineOfInvoiceStatement = `
-SELECT l.id FROM invoices i JOIN invoice_lines il ON il.invoice_id = i.id
+SELECT coalesce(l.id, b.id) AS id, il.corrects, b.id AS before_id
+FROM invoices i JOIN invoice_lines il ON il.invoice_id = i.id
   JOIN billing_periods p ON p.invoice_id = i.id AND (il.billing_period_id = p.id OR il.billing_period_id IS NULL)
-  JOIN rated_lines l ON l.billing_period_id = p.id AND l.watermark = p.watermark AND l.charge_code = il.charge_code
-WHERE i.organization_id = $1 AND i.id = $2 AND il.position = $3`;
+  LEFT JOIN rated_lines l ON l.billing_period_id = p.id AND l.watermark = p.watermark
+    AND l.charge_code = il.charge_code
+  LEFT JOIN LATERAL (
+    SELECT r.id FROM billing_periods o JOIN rated_lines r ON r.billing_period_id = o.id AND r.watermark = o.watermark
+    WHERE (o.id = p.corrects_id OR o.corrects_id = p.corrects_id) AND r.charge_code = il.charge_code
+      AND o.watermark = (il.corrects ->> 'watermark')::bigint
+  ) b ON true
+WHERE i.organization_id = $1 AND i.id = $2 AND il.position = $3 AND coalesce(l.id, b.id) IS NOT NULL`;
+
+/** The rated line that a line of an invoice charges for; of a delta, what it differs from, and the line of that. */
+export type LineOfInvoice = {
+  readonly id: string;
+  readonly delta: { readonly corrects: CorrectionJson; readonly beforeId: string | null } | undefined;
+};
+type LineOfInvoiceRow = { id: string; corrects: CorrectionJson | null; before_id: string | null };
 
 type LineRow = {
   id: string;
@@ -247,10 +263,11 @@ export const ratedLines = {
     const { rows } = await db.query<LineRow>(lineStatement, [db.organizationId, id]);
     return rows[0] && fromRow(rows[0]);
   },
-  /** The rated line that a line of an invoice charges for. */
-  idOfInvoiceLine: async (db: Db, invoiceId: string, position: number): Promise<string | undefined> => {
-    const { rows } = await db.query<{ id: string }>(lineOfInvoiceStatement, [db.organizationId, invoiceId, position]);
-    return rows[0]?.id;
+  ofInvoiceLine: async (db: Db, invoiceId: string, position: number): Promise<LineOfInvoice | undefined> => {
+    const asked = [db.organizationId, invoiceId, position];
+    const { rows } = await db.query<LineOfInvoiceRow>(lineOfInvoiceStatement, asked);
+    const [row] = rows;
+    return row && { id: row.id, delta: row.corrects ? { corrects: row.corrects, beforeId: row.before_id } : undefined };
   },
 };
 

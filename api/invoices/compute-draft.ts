@@ -11,7 +11,7 @@ import {
   oneOffInvoice,
   type RatedPeriod,
 } from '../../invoicer/invoices/draft-invoice.ts';
-import { ratePlan } from '../../rater/price/rate.ts';
+import { policyOf, ratePlan } from '../../rater/price/rate.ts';
 import { billableReader } from '../../rater/run/billable-periods.ts';
 import { periodsToMeasure } from '../../rater/run/measured-periods.ts';
 import { pricesToRead } from '../../rater/run/price-spans.ts';
@@ -29,7 +29,7 @@ export type ComputeDraftPorts = TaxDraftPorts &
     readonly readWatermark: ReadWatermark;
     readonly upcoming: Pick<UpcomingReader, 'versions' | 'meters' | 'prices'>;
     readonly organizations: { readonly organization: (db: Db) => Promise<{ readonly rounding: PolicyRounding }> };
-    readonly invoiceDrafts: Pick<InvoiceDraftStore, 'periodRows' | 'computedLines'>;
+    readonly invoiceDrafts: Pick<InvoiceDraftStore, 'periodRows' | 'computedLines' | 'linesBefore'>;
   };
 
 export type ComputedDraft = { readonly content: DraftInvoice; readonly asOf: Instant };
@@ -81,7 +81,7 @@ const ratedNow = async (
       : new Map();
   return new Map(
     measured(quantities).flatMap((period) => {
-      const lines = attempt(() => ratePlan(period, policy));
+      const lines = attempt(() => ratePlan(period, policyOf(period, policy)));
       return lines ? [[period.billingPeriodId, lines] as const] : [];
     }),
   );
@@ -108,8 +108,12 @@ export const computeDraft = async (
   const lines: ReadonlyMap<string, readonly RatedLine[]> = isLarge
     ? Map.groupBy(await ports.invoiceDrafts.computedLines(db, id), (line) => line.billingPeriodId)
     : await ratedNow(ports, db, id, watermark);
-  const rated = periods.map((period): RatedPeriod => {
-    return { ...period, watermark, lines: lines.get(period.billingPeriodId) ?? [] };
+  const before = Map.groupBy(await ports.invoiceDrafts.linesBefore(db, periods), (line) => line.billingPeriodId);
+  // A delta that can't be rated as things stand is no difference.
+  const shown = periods.filter(({ correction, billingPeriodId: of }) => !correction || lines.has(of));
+  const rated = shown.map((period): RatedPeriod => {
+    const linesBefore = before.get(period.correction?.before.billingPeriodId ?? '') ?? [];
+    return { ...period, watermark, lines: lines.get(period.billingPeriodId) ?? [], linesBefore };
   });
   const content = await reduced(draftInvoice(parties, rated), [...lines.values()].flat());
   return { content, asOf: isLarge ? draft.computedAt : now };

@@ -22,9 +22,11 @@ import {
   groupPeriodColumns,
   lineFromRow,
   type RatedRow,
+  ratedBeforeParameters,
+  ratedLinesStatement,
 } from '../../invoicer/invoices/invoice-groups.ts';
 import { periodOrder } from '../../invoicer/invoices/invoice-rows.ts';
-import type { OneTimeRow, PeriodRow } from '../../rater/run/billable-periods.ts';
+import { type OneTimeRow, type PeriodRow, ratedRounding, ratedTiming } from '../../rater/run/billable-periods.ts';
 import { oneTimeStatement } from '../../rater/run/source-statements.ts';
 import type { Db } from '../route/define-route.ts';
 import { headFromRow, type ResourceHead, type ResourceRow } from '../route/resource-fields.ts';
@@ -47,6 +49,8 @@ export type InvoiceDraft = ResourceHead & {
   readonly taxes: readonly InvoiceTax[];
   readonly computedAt: Instant;
   readonly watermark: bigint | null;
+  /** The voided invoice that it takes the place of. */
+  readonly reissueOf: string | null;
   readonly testClockId: string | null;
   readonly clockNow: Instant | null;
   /** The run that finalizes it at this moment. */
@@ -72,6 +76,7 @@ type DraftRow = ResourceRow & {
   taxes: TaxJson[];
   computed_at: Date;
   watermark: bigint | null;
+  reissue_of: string | null;
   test_clock_id: string | null;
   clock_now: Date | null;
   finalizing_run_id: string | null;
@@ -86,8 +91,8 @@ const failureOf = `coalesce(r.failure, (
 const columns = (
   lines: string,
 ): string => `d.id, d.kind, d.state, d.customer_id, d.currency, d.finalize_at, d.overrides,
-  ${lines} AS lines, d.line_count, d.subtotal::text, d.discounts, d.taxes, d.computed_at, d.watermark, d.test_clock_id,
-  d.metadata, d.version, d.created_at, d.updated_at,
+  ${lines} AS lines, d.line_count, d.subtotal::text, d.discounts, d.taxes, d.computed_at, d.watermark, d.reissue_of,
+  d.test_clock_id, d.metadata, d.version, d.created_at, d.updated_at,
   (SELECT k.now_at FROM test_clocks k WHERE k.id = d.test_clock_id) AS clock_now,
   (SELECT r.id FROM billing_runs r WHERE r.id = d.run_id AND r.state IN ('queued', 'running')) AS finalizing_run_id,
   (SELECT ${failureOf} FROM billing_runs r WHERE r.id = d.run_id AND r.state NOT IN ('queued', 'running')) AS failure`;
@@ -111,6 +116,7 @@ const fromRow = (row: DraftRow): InvoiceDraft => {
     taxes: row.taxes.map(taxFromJson),
     computedAt: row.computed_at.getTime(),
     watermark: row.watermark,
+    reissueOf: row.reissue_of,
     testClockId: row.test_clock_id,
     clockNow: row.clock_now?.getTime() ?? null,
     finalizingRunId: row.finalizing_run_id,
@@ -124,6 +130,7 @@ export type NewOneOff = Pick<
   'customerId' | 'currency' | 'finalizeAt' | 'overrides' | 'items' | 'discounts' | 'taxes' | 'metadata'
 > & {
   readonly testClockId: string | null;
+  readonly reissueOf?: string;
 };
 
 const periodsStatement = `SELECT p.draft_id, json_agg(${groupPeriodColumns} ORDER BY ${periodOrder}) AS periods
@@ -153,15 +160,6 @@ export const invoiceDraftStore = {
     );
     return rows.map(fromRow);
   },
-  /** Of invoices that were drafts, by id. */
-  metadataOf: async (db: Db, ids: readonly string[]): Promise<ReadonlyMap<string, Record<string, string>>> => {
-    if (ids.length === 0) return new Map();
-    const { rows } = await db.query<{ id: string; metadata: Record<string, string> }>(
-      'SELECT id, metadata FROM invoice_drafts WHERE organization_id = $1 AND id = ANY ($2)',
-      [db.organizationId, ids],
-    );
-    return new Map(rows.map(({ id, metadata }) => [id, metadata]));
-  },
   /** By draft, in the order of their lines. */
   draftPeriods: async (db: Db, ids: readonly string[]): Promise<ReadonlyMap<string, readonly DraftPeriod[]>> => {
     if (ids.length === 0) return new Map();
@@ -172,8 +170,8 @@ export const invoiceDraftStore = {
   periodRows: async (db: Db, id: string): Promise<{ rows: readonly PeriodRow[]; oneTime: readonly OneTimeRow[] }> => {
     const { rows } = await db.query<PeriodRow>(
       `SELECT p.id, p.subscription_id, p.customer_id, c.external_id, p.plan_version_id, s.currency, s.time_zone,
-         p.span_start, p.span_end, p.billing_start, p.billing_end, p.item, p.timing, p.interval_unit, p.interval_count,
-         p.counted, p.quantities, p.priced_at, p.usage_waived
+         p.span_start, p.span_end, p.billing_start, p.billing_end, p.item, ${ratedTiming}, p.interval_unit, p.interval_count,
+         p.counted, p.quantities, p.priced_at, p.usage_waived, ${ratedRounding}
        FROM billing_periods p JOIN customers c ON c.id = p.customer_id JOIN subscriptions s ON s.id = p.subscription_id
        WHERE p.draft_id = $1 AND p.state = 'open'`,
       [id],
@@ -182,6 +180,11 @@ export const invoiceDraftStore = {
     const oneTime =
       charged.length > 0 ? (await db.query<OneTimeRow>(oneTimeStatement, [db.organizationId, charged])).rows : [];
     return { rows, oneTime };
+  },
+  /** What was rated before of the periods that its deltas correct. */
+  linesBefore: async (db: Db, periods: readonly DraftPeriod[]): Promise<readonly RatedLine[]> => {
+    const before = ratedBeforeParameters(periods);
+    return before ? (await db.query<RatedRow>(ratedLinesStatement, before)).rows.map(lineFromRow) : [];
   },
   /** Of one that has many billing periods, as they were rated when it was made. */
   computedLines: async (db: Db, id: string): Promise<readonly RatedLine[]> => {
@@ -198,9 +201,9 @@ export const invoiceDraftStore = {
     const id = newId('inv');
     await db.query(
       `INSERT INTO invoice_drafts (id, organization_id, kind, state, customer_id, currency, finalize_at, overrides,
-         lines, line_count, subtotal, computed_at, test_clock_id, metadata, taxes, discounts, version, created_at,
+         lines, line_count, subtotal, computed_at, test_clock_id, metadata, taxes, discounts, reissue_of, version, created_at,
          updated_at)
-       VALUES ($1, $2, 'one_off', 'draft', $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, 1, $10, $10)`,
+       VALUES ($1, $2, 'one_off', 'draft', $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, 1, $10, $10)`,
       [
         id,
         db.organizationId,
@@ -216,6 +219,7 @@ export const invoiceDraftStore = {
         draft.metadata,
         JSON.stringify(draft.taxes.map((tax) => taxToJson(tax, draft.currency))),
         JSON.stringify(draft.discounts.map((discount) => discountToJson(discount, draft.currency))),
+        draft.reissueOf ?? null,
       ],
     );
     return (await invoiceDraftStore.draft(db, id)) as InvoiceDraft;

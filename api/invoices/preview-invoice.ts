@@ -6,10 +6,10 @@ import { periodIdOf } from '#schemas/billing-period.ts';
 import type { Currency } from '#schemas/currency.ts';
 import { dueParts, type PartTiming, rememberedPeriods } from '#schemas/due-parts.ts';
 import { FailureError } from '#schemas/failures.ts';
-import type { DraftInvoice } from '#schemas/invoice.ts';
+import type { DraftInvoice, InvoiceTerms } from '#schemas/invoice.ts';
 import type { Instant } from '#schemas/period.ts';
 import type { UnwrittenPeriods } from '../../invoicer/discounts/discount-facts.ts';
-import { draftInvoice, plainTerms, type RatedPeriod } from '../../invoicer/invoices/draft-invoice.ts';
+import { draftInvoice, type RatedPeriod } from '../../invoicer/invoices/draft-invoice.ts';
 import { schedulesIn } from '../../rater/run/billable-periods.ts';
 import type { Payer } from '../../rater/run/payer-statements.ts';
 import { type DiscountDraftPorts, discountDrafts } from '../coupons/discount-drafts.ts';
@@ -27,6 +27,7 @@ import { type TaxDraftPorts, taxDrafts } from '../taxes/tax-drafts.ts';
 import type { ReadUsage } from '../usage/usage.clickhouse.ts';
 import type { ReadWatermark } from '../usage/watermark.postgres.ts';
 import type { BilledWith } from './billed-with.postgres.ts';
+import type { PayerTerms } from './payer-terms.postgres.ts';
 
 export type PreviewPorts = RateUpcomingPorts &
   DiscountDraftPorts &
@@ -35,6 +36,7 @@ export type PreviewPorts = RateUpcomingPorts &
     readonly readUsage: ReadUsage;
     readonly readWatermark: ReadWatermark;
     readonly billedWith: BilledWith;
+    readonly payerTerms: PayerTerms;
   };
 
 export type PreviewedInvoice = {
@@ -67,7 +69,13 @@ const inOrderOf =
     return at < 0 ? 0 : (own[at] as string | number) < (other[at] as string | number) ? -1 : 1;
   };
 
-const invoiceOf = (rated: readonly RatedPart[], payerId: string, currency: Currency, watermark: bigint) => {
+const invoiceOf = (
+  rated: readonly RatedPart[],
+  payerId: string,
+  terms: InvoiceTerms,
+  currency: Currency,
+  watermark: bigint,
+) => {
   const ordered = rated.toSorted(inOrderOf(payerId));
   const periods = ordered
     .filter(({ failure }) => failure === undefined)
@@ -84,7 +92,7 @@ const invoiceOf = (rated: readonly RatedPart[], payerId: string, currency: Curre
     );
   return {
     dueAt: (rated[0] as RatedPart).part.dueAt,
-    content: draftInvoice({ customerId: payerId, currency, terms: plainTerms }, periods),
+    content: draftInvoice({ customerId: payerId, currency, terms }, periods),
     failures: ordered.flatMap(({ subscription, failure }) =>
       failure === undefined ? [] : [{ subscriptionId: subscription.id, message: failure }],
     ),
@@ -168,9 +176,15 @@ export const previewInvoices = async (
     const { id: subscriptionId, currency } = one.subscription;
     return `${one.part.dueAt} ${isConsolidated ? id : subscriptionId} ${currency}`;
   });
+  const termsOf = await ports.payerTerms(
+    db,
+    rated.map((one) => payerOf(one).id),
+  );
   const invoices = [...groups.values()].map((group) => {
     const [first] = group as [RatedPart];
-    return invoiceOf(group, payerOf(first).id, first.subscription.currency as Currency, watermark);
+    const { id } = payerOf(first);
+    const { currency } = first.subscription;
+    return invoiceOf(group, id, termsOf.get(id) as InvoiceTerms, currency as Currency, watermark);
   });
   // What falls due later has the discounts and taxes of then.
   const issuedAt = invoices.map(({ dueAt }) => Math.max(dueAt, now));

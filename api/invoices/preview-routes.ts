@@ -3,7 +3,7 @@ import { FailureError, type Fault } from '#schemas/failures.ts';
 import { InvoicePreview, InvoicePreviewAsked } from '#schemas/http/invoice-previews.ts';
 import { formatInstant } from '#schemas/instant.ts';
 import { linesToJson, periodsToJson } from '#schemas/invoice/content-3.ts';
-import { laterLineToJson } from '#schemas/invoice/content-4.ts';
+import { laterLineToJson, termsToJson } from '#schemas/invoice/content-4.ts';
 import { discountToJson, taxToJson } from '#schemas/invoice/content-parts.ts';
 import { hashedLine } from '#schemas/invoice/hashed-parts.ts';
 import { formatMinorUnits } from '#schemas/money.ts';
@@ -27,6 +27,7 @@ const previewJson = ({ dueAt, content, failures }: PreviewedInvoice) => {
   return {
     due_at: formatInstant(dueAt),
     customer_id: customerId,
+    ...termsToJson(content),
     currency,
     periods: periodsToJson(content),
     lines: linesToJson(

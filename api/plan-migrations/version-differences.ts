@@ -40,7 +40,7 @@ const compare = <T extends object>(before: readonly T[], after: readonly T[], co
 };
 
 /** What stands over all charges, beside what is entitled to. */
-const termNames = ['currency', 'minimum_term', 'minimum_commitment', 'spend_cap', 'proration'] as const;
+const termNames = ['currency', 'minimum_term', 'minimum_commitment', 'spend_cap', 'proration', 'late_usage'] as const;
 
 export const versionDifferences = (before: PlanTermsJson, after: PlanTermsJson) => {
   const [old, next] = [termsToAnswer(before), termsToAnswer(after)];

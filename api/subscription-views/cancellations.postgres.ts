@@ -58,7 +58,8 @@ export const cancellationReader = {
       `SELECT p.subscription_id, array_agg(DISTINCT p.invoice_id) AS invoice_ids
        FROM unnest($2::text[], $3::timestamptz[]) AS n (subscription_id, ended_at)
          JOIN billing_periods p ON p.subscription_id = n.subscription_id AND p.billing_end >= n.ended_at
-       WHERE p.organization_id = $1 AND p.due_at >= n.ended_at AND p.invoice_id IS NOT NULL GROUP BY 1`,
+       WHERE p.organization_id = $1 AND p.due_at >= n.ended_at AND p.invoice_id IS NOT NULL
+         AND p.timing <> 'delta' GROUP BY 1`,
       [db.organizationId, ended.map(({ id }) => id), ended.map(({ endedAt }) => new Date(endedAt))],
     );
     return new Map(rows.map((row) => [row.subscription_id, row.invoice_ids]));

@@ -9,14 +9,19 @@ import type { PriceOfLine } from './free-units.ts';
 
 /** A billing period of an invoice, as discounts look at it. */
 export type DiscountedPeriod = {
-  readonly timing: PartTiming;
+  readonly timing: PartTiming | 'delta';
   /** When the period of the billing cycle begins that it is of, whatever part of it. */
   readonly start: Instant;
   readonly dueAt: Instant;
 };
 
-/** A line that a credit takes back some of, as it was charged. */
-export type ChargedLine = { readonly amount: Amount; readonly discounts: readonly InvoiceDiscount[] };
+/** A line that a credit takes back some of, or that a delta corrects, as it was charged. */
+export type ChargedLine = {
+  readonly amount: Amount;
+  readonly discounts: readonly InvoiceDiscount[];
+  /** The coupons that take off more of more: asked of what deltas correct. */
+  readonly growing?: ReadonlySet<string>;
+};
 
 /** By the code of the charge; a line without discounts is missing. */
 export type ChargedLines = ReadonlyMap<string, ChargedLine>;
@@ -38,7 +43,7 @@ export type DiscountFacts = {
   /** By plan version. */
   readonly planIds: ReadonlyMap<string, string>;
   readonly priceOf: PriceOfLine;
-  /** By the billing period of the credit. */
+  /** By the billing period of the credit or delta. */
   readonly takenBack: ReadonlyMap<string, TakenBack>;
 };
 

@@ -113,7 +113,7 @@ export const hasNoDiscounts = ({ held, takenBack }: Pick<DiscountFacts, 'held' |
 
 export const periodsStatement = `SELECT id, timing, billing_start, due_at FROM billing_periods
   WHERE organization_id = $1 AND id = ANY ($2)`;
-export type PeriodRow = { id: string; timing: PartTiming; billing_start: Date; due_at: Date };
+export type PeriodRow = { id: string; timing: PartTiming | 'delta'; billing_start: Date; due_at: Date };
 
 /** The charges `$3` alone, of which units are free. */
 export const versionsStatement = `SELECT v.id, v.plan_id, v.currency, (

@@ -7,8 +7,9 @@
  *   2. leave out the billing periods that are billed, or in a draft; lock the drafts that the shard finalizes; read
  *      which discounts hold and what is used of them, which the lock of step 1 guards, too;
  *   3. draft, discount, tax, number and chain the others; of a shard that makes drafts, leave it at the taxed drafts;
- *   4. write invoices and lines, their billing periods as billed, what they used of discounts, the new counters and
- *      head, and the shard's new state; drafts that were made, and what became of those that were finalized.
+ *   4. write invoices and lines, their billing periods as billed, deltas that are on no invoice as settled, what the
+ *      invoices used of discounts, the new counters and head, and the shard's new state; drafts that were made, and what
+ *      became of those that were finalized; the states that the invoices begin with.
  *
  * So a number is taken only by an invoice that exists, and a process may die anywhere: either all of it happened or
  * none.
@@ -18,7 +19,7 @@ import type { OrganizationClock } from '#platform/process/clock.ts';
 import type { Shard } from '#schemas/billing-run.ts';
 import { newestContentVersion } from '#schemas/invoice/content.ts';
 import type { OneOffItem } from '#schemas/invoice/one-off.ts';
-import type { DraftInvoice, InvoicePeriod, IssuedInvoice } from '#schemas/invoice.ts';
+import type { DraftInvoice, IssuedInvoice } from '#schemas/invoice.ts';
 import type { NumberFormat } from '#schemas/number-format.ts';
 import type { Instant } from '#schemas/period.ts';
 import type { RatedLine } from '#schemas/rated-line.ts';
@@ -31,8 +32,10 @@ import {
 import type { EngineAnswer, TaxEngine } from '../taxes/tax-engine.ts';
 import type { TaxedInvoices, TaxFacts } from '../taxes/tax-facts.ts';
 import { askTaxEngine, draftKey } from './ask-tax-engine.ts';
+import { withoutUnchanged } from './delta-lines.ts';
 import { type DiscountedDraft, type DraftToDiscount, discountInvoices } from './discount-invoices.ts';
 import { draftInvoice, type InvoiceParties, oneOffInvoice, type RatedPeriod } from './draft-invoice.ts';
+import type { GroupedPeriod } from './grouped-periods.ts';
 import type { ChainHead } from './invoice-hash.ts';
 import { canonicalInvoice, chainHash } from './invoice-hash.ts';
 import { type Numbering, type NumberingSeries, numberingFrom } from './number-documents.ts';
@@ -56,8 +59,8 @@ export type SeriesState = {
 /** Billing periods of one payer that fall due together, in the order in which they are printed. */
 export type InvoiceGroup = {
   readonly parties: InvoiceParties;
-  readonly periods: readonly Omit<InvoicePeriod, 'watermark'>[];
-  /** Those of them that take back what was charged in advance. */
+  readonly periods: readonly GroupedPeriod[];
+  /** Those of them that take back what was charged: in advance, or by what was corrected. */
   readonly creditIds: readonly string[];
   /** Of the payer: the calendar that days are counted in until the invoice is due. */
   readonly timeZone: string;
@@ -77,11 +80,15 @@ export type InvoiceGroup = {
 /** A draft as it is made of billing periods, under the id that its invoice will have. */
 export type MadeDraft = { readonly id: string; readonly draft: DraftInvoice; readonly finalizeAt: Instant };
 
+/** A delta that is on no invoice: nothing is due for it, or it is only reported. */
+export type SettledDelta = { readonly billingPeriodId: string; readonly state: 'unchanged' | 'reported' };
+
 /** What comes of a shard: invoices, the series that their numbers are of, and drafts. */
 export type ClosedShard = {
   readonly invoices: readonly IssuedInvoice[];
   readonly numbering: readonly NumberingSeries[];
   readonly drafts: readonly MadeDraft[];
+  readonly settled: readonly SettledDelta[];
   /** What the invoices used of discounts. */
   readonly uses: readonly InvoiceUse[];
   /** The ids of drafts that were to be finalized, and of which no billing period could be rated. */
@@ -97,6 +104,8 @@ export type IssuePorts = {
   /** Gives back what was leased and not worked on. */
   readonly putBack: (shard: Shard) => Promise<void>;
   readonly ratedLines: (shard: Shard, billingPeriodIds: readonly string[]) => Promise<readonly RatedLine[]>;
+  /** What was rated before of the periods that deltas correct. */
+  readonly linesBefore: (periods: readonly GroupedPeriod[]) => Promise<readonly RatedLine[]>;
   /** The shard's billing periods by invoice, or its drafts, in the order in which invoices are numbered. */
   readonly invoiceGroups: (shard: Shard) => Promise<readonly InvoiceGroup[]>;
   /** Those of the shard that are billed already, as of now. */
@@ -143,7 +152,11 @@ const issuedTerms = (
 });
 
 /** What of a shard was written before it was cut: it can be read while others are still issued. */
-export type ShardRead = { readonly groups: readonly InvoiceGroup[]; readonly lines: readonly RatedLine[] };
+export type ShardRead = {
+  readonly groups: readonly InvoiceGroup[];
+  readonly lines: readonly RatedLine[];
+  readonly linesBefore: readonly RatedLine[];
+};
 
 /** What of a shard is read before its transaction. */
 export type ShardContent = ShardRead & {
@@ -152,28 +165,59 @@ export type ShardContent = ShardRead & {
   readonly answers: ReadonlyMap<string, EngineAnswer>;
 };
 
+/** By billing period: as it was rated now, and as it was before. */
+type LinesByPeriod = { readonly now: LinesOfPeriods; readonly before: LinesOfPeriods };
+type LinesOfPeriods = ReadonlyMap<string, readonly RatedLine[]>;
+
+const linesByPeriod = ({ lines, linesBefore }: Pick<ShardContent, 'lines' | 'linesBefore'>): LinesByPeriod => ({
+  now: Map.groupBy(lines, (line) => line.billingPeriodId),
+  before: Map.groupBy(linesBefore, (line) => line.billingPeriodId),
+});
+
+const isReported = ({ correction }: GroupedPeriod): boolean => correction?.lateUsage === 'report_only';
+
 /** What of a group is not billed yet: of billing periods, or of items. Undefined where that is nothing. */
 const draftOf = (
   shard: Shard,
   { parties, periods, draft }: InvoiceGroup,
-  byPeriod: ReadonlyMap<string, readonly RatedLine[]>,
+  byPeriod: LinesByPeriod,
   alreadyBilled: ReadonlySet<string>,
 ): DraftInvoice | undefined => {
   if (draft && draft.items.length > 0) return oneOffInvoice(parties, draft.items);
   // One without a line is billed too: nothing was due for it.
   const rated = periods
-    .filter(({ billingPeriodId }) => !alreadyBilled.has(billingPeriodId))
+    .filter((period) => !alreadyBilled.has(period.billingPeriodId) && !isReported(period))
     .map((period): RatedPeriod => {
-      return { ...period, watermark: shard.watermark, lines: byPeriod.get(period.billingPeriodId) ?? [] };
+      const linesBefore = byPeriod.before.get(period.correction?.before.billingPeriodId ?? '') ?? [];
+      const lines = byPeriod.now.get(period.billingPeriodId) ?? [];
+      return { ...period, watermark: shard.watermark, lines, linesBefore };
     });
   return rated.length === 0 ? undefined : draftInvoice(parties, rated);
 };
 
-const linesByPeriod = (lines: readonly RatedLine[]): ReadonlyMap<string, readonly RatedLine[]> =>
-  Map.groupBy(lines, (line) => line.billingPeriodId);
+const settledAs =
+  (state: SettledDelta['state']) =>
+  ({ billingPeriodId }: GroupedPeriod): SettledDelta => ({ billingPeriodId, state });
+
+/** What is billed of a group, and its deltas that are on no invoice: only reported, or of no difference. */
+type ClosedGroup = { readonly draft: DraftInvoice | undefined; readonly settled: readonly SettledDelta[] };
+
+const closedGroup = (
+  shard: Shard,
+  group: InvoiceGroup,
+  byPeriod: LinesByPeriod,
+  alreadyBilled: ReadonlySet<string>,
+): ClosedGroup => {
+  const whole = draftOf(shard, group, byPeriod, alreadyBilled);
+  const isOpen = ({ billingPeriodId }: GroupedPeriod) => !alreadyBilled.has(billingPeriodId);
+  const reported = group.periods.filter((period) => isReported(period) && isOpen(period)).map(settledAs('reported'));
+  const { draft, unchanged } = withoutUnchanged(whole, group.draft !== undefined);
+  return { draft, settled: [...reported, ...unchanged.map(settledAs('unchanged'))] };
+};
 
 type ShardDrafts = {
   readonly drafts: ReadonlyMap<InvoiceGroup, DiscountedDraft>;
+  readonly settled: readonly SettledDelta[];
   /** The ids of drafts that were to be finalized, and of which there is nothing to issue. */
   readonly unrated: readonly string[];
 };
@@ -181,18 +225,19 @@ type ShardDrafts = {
 /** What of the groups is not billed yet, each with its discounts. */
 const draftGroups = (
   shard: Shard,
-  { lines, groups }: Pick<ShardContent, 'lines' | 'groups'>,
+  { groups, ...lines }: ShardRead,
   { alreadyBilled, discounts }: Pick<SeriesState, 'alreadyBilled' | 'discounts'>,
   now: Instant,
 ): ShardDrafts => {
   const byPeriod = linesByPeriod(lines);
-  const made = groups.map((group) => ({ group, draft: draftOf(shard, group, byPeriod, alreadyBilled) }));
+  const made = groups.map((group) => ({ group, ...closedGroup(shard, group, byPeriod, alreadyBilled) }));
   const due = made.flatMap(({ group, draft }): (DraftToDiscount & { readonly group: InvoiceGroup })[] =>
     draft ? [{ group, draft, discountIds: group.draft?.discountIds ?? [], issuedAt: now }] : [],
   );
-  const discounted = discountInvoices(due, lines, discounts);
+  const discounted = discountInvoices(due, lines.lines, discounts);
   return {
     drafts: new Map(due.map(({ group }, index) => [group, discounted[index] as DiscountedDraft])),
+    settled: made.flatMap(({ settled }) => settled),
     unrated: made.flatMap(({ group, draft }) => (draft || !group.draft ? [] : [group.draft.id])),
   };
 };
@@ -214,15 +259,15 @@ export const discountedInvoices = ({ organizationId }: Shard, { groups, lines }:
 const askedAnswers = async (
   { taxEngine, billedPeriods, discountFacts }: IssuePorts,
   shard: Shard,
-  { lines, groups, taxes }: Omit<ShardContent, 'answers'>,
+  { groups, taxes, ...lines }: Omit<ShardContent, 'answers'>,
   now: Instant,
 ): Promise<ShardContent['answers']> => {
   if (taxes?.calculation !== 'engine' || shard.makesDrafts) return new Map();
   // Nobody else issues of the organization while its lane holds it. A discount that comes or ends until the invoice is
   // issued makes it another one, about which the engine is asked when the shard is tried again.
-  const discounts = await discountFacts(discountedInvoices(shard, { lines, groups }));
+  const discounts = await discountFacts(discountedInvoices(shard, { ...lines, groups }));
   const standing = { alreadyBilled: await billedPeriods(shard), discounts };
-  const { drafts } = draftGroups(shard, { lines, groups }, standing, now);
+  const { drafts } = draftGroups(shard, { ...lines, groups }, standing, now);
   const contents = [...drafts.values()].map(({ draft }) => draft);
   return askTaxEngine(taxEngine, shard.organizationId, contents, taxes, now);
 };
@@ -252,7 +297,7 @@ export const closeGroups = (
 ): ClosedShard => {
   const { taxes, answers } = content;
   const groups = content.groups.filter(({ draft }) => !draft || state.draftIds.has(draft.id));
-  const { drafts: discounted, unrated } = draftGroups(shard, { ...content, groups }, state, now);
+  const { drafts: discounted, settled, unrated } = draftGroups(shard, { ...content, groups }, state, now);
   const numbering = numberingFrom(state.numbering);
   let head = state.head;
   const invoices: IssuedInvoice[] = [];
@@ -277,7 +322,7 @@ export const closeGroups = (
     used.push(...uses.map((use) => ({ ...use, invoiceId: numbered.id })));
     head = { number: numbered.number, hash };
   }
-  return { invoices, numbering: numbering.moved(), drafts, uses: used, unrated };
+  return { invoices, numbering: numbering.moved(), drafts, settled, uses: used, unrated };
 };
 
 export const hourOfShard = ({ nowMs }: Pick<IssuePorts, 'nowMs'>, { clockNow, organizationId }: Shard): Instant =>
@@ -286,12 +331,13 @@ export const hourOfShard = ({ nowMs }: Pick<IssuePorts, 'nowMs'>, { clockNow, or
 export const readShard = async (ports: IssuePorts, shard: Shard): Promise<ShardRead> => {
   const groups = await ports.invoiceGroups(shard);
   const ids = groups.flatMap(({ periods }) => periods.map(({ billingPeriodId }) => billingPeriodId));
-  return { groups, lines: await ports.ratedLines(shard, ids) };
+  const lines = await ports.ratedLines(shard, ids);
+  return { groups, lines, linesBefore: await ports.linesBefore(groups.flatMap(({ periods }) => periods)) };
 };
 
 /**
- * Whether what a shard comes to depends on what was issued before it: drafts may be finalized, and a credit takes back
- * what was charged.
+ * Whether what a shard comes to depends on what was issued before it: drafts may be finalized, a credit takes back
+ * what was charged, and a delta corrects it.
  */
 export const looksBack = ({ draftIds, makesDrafts }: Shard, { groups }: ShardRead): boolean =>
   makesDrafts || draftIds.length > 0 || groups.some(({ creditIds }) => creditIds.length > 0);

@@ -10,7 +10,14 @@
  */
 import type { DiscountUse, HeldDiscount } from '#schemas/coupon.ts';
 import type { DraftInvoice, InvoiceDiscount, InvoiceLine } from '#schemas/invoice.ts';
-import { type Amount, roundSharesTogether, subtractAmounts, sumAmounts, zeroAmount } from '#schemas/money.ts';
+import {
+  type Amount,
+  type RoundingMode,
+  roundSharesTogether,
+  subtractAmounts,
+  sumAmounts,
+  zeroAmount,
+} from '#schemas/money.ts';
 import type { Instant } from '#schemas/period.ts';
 import type { RatedLine } from '#schemas/rated-line.ts';
 import type { ChargedLine, DiscountFacts } from '../discounts/discount-facts.ts';
@@ -64,23 +71,47 @@ const discountable = (lines: readonly DiscountedLine[], { currency }: DraftInvoi
     return together.map(({ line: { position } }, index) => ({ position, amount: rest[index] as Amount }));
   });
 
-/** What a credit gives back of the discounts of the line that it takes back some of. */
-const givenBack = (
-  { amount, rounding }: InvoiceLine,
+/** The part of a discount that an amount has of what it was given on. */
+const partOf = (
+  given: Amount,
+  amount: Amount,
   charged: ChargedLine,
   { currency }: DraftInvoice,
-): readonly InvoiceDiscount[] =>
-  charged.discounts.flatMap((discount) => {
-    const part = roundSharesTogether([discount.amount * amount], charged.amount, currency, rounding)[0] ?? zeroAmount;
-    return part === 0n ? [] : [{ ...discount, amount: part }];
+  rounding: RoundingMode,
+) => roundSharesTogether([given * amount], charged.amount, currency, rounding)[0] ?? zeroAmount;
+
+/** What a credit gives back of the discounts of the line that it takes back some of. */
+const givenBack = (line: InvoiceLine, charged: ChargedLine, draft: DraftInvoice): readonly InvoiceDiscount[] =>
+  charged.discounts.map((discount) => {
+    return { ...discount, amount: partOf(discount.amount, line.amount, charged, draft, line.rounding) };
+  });
+
+/**
+ * What a delta changes of the discounts of the line that it corrects: their part of what is due now, less that of what
+ * was billed so far. So after any deltas they are those of the whole. A discount that is no percentage grows over what
+ * it was in no delta.
+ */
+const corrected = (line: InvoiceLine, charged: ChargedLine, draft: DraftInvoice): readonly InvoiceDiscount[] =>
+  charged.discounts.map((discount) => {
+    const { amount: given, couponId } = discount;
+    const partAt = (amount: Amount): Amount => {
+      const part = partOf(given, amount, charged, draft, line.rounding);
+      return part > given && !charged.growing?.has(couponId) ? given : part;
+    };
+    const { amountBefore = zeroAmount, amountNow = zeroAmount } = line.corrects ?? {};
+    return { ...discount, amount: subtractAmounts(partAt(amountNow), partAt(amountBefore)) };
   });
 
 const giveBack = ({ facts, memory, draft }: Discounting, lines: readonly DiscountedLine[]): DiscountsByLine =>
   new Map(
-    lines.filter(isCredit).flatMap(({ line }): [number, readonly InvoiceDiscount[]][] => {
+    lines.flatMap((one): [number, readonly InvoiceDiscount[]][] => {
+      const { line } = one;
+      if (!isCredit(one) && line.kind !== 'delta') return [];
       const back = facts.takenBack.get(line.billingPeriodId ?? '');
       const charged = (back?.lines ?? memory.chargedOf(back?.chargeId ?? ''))?.get(line.chargeCode ?? '');
-      return charged && charged.amount > 0n ? [[line.position, givenBack(line, charged, draft)]] : [];
+      if (!charged || charged.amount <= zeroAmount) return [];
+      const given = (line.kind === 'delta' ? corrected : givenBack)(line, charged, draft);
+      return [[line.position, given.filter(({ amount }) => amount !== zeroAmount)]];
     }),
   );
 
@@ -88,7 +119,7 @@ const giveBack = ({ facts, memory, draft }: Discounting, lines: readonly Discoun
 const countPeriods = ({ facts, memory, draft }: Discounting, discount: HeldDiscount): readonly CountedPeriod[] => {
   const periods = draft.periods.flatMap((period) => {
     const billed = facts.periods.get(period.billingPeriodId);
-    return billed && billed.timing !== 'credit' && isIts(discount, draft, period)
+    return billed && billed.timing !== 'credit' && billed.timing !== 'delta' && isIts(discount, draft, period)
       ? [countedPeriod(period, billed)]
       : [];
   });

@@ -2,9 +2,11 @@
 import assert from 'node:assert/strict';
 import type { Currency } from '#schemas/currency.ts';
 import { lineOfItem, type OneOffItem } from '#schemas/invoice/one-off.ts';
-import type { DraftInvoice, InvoiceLine, InvoicePeriod, InvoiceTerms } from '#schemas/invoice.ts';
+import type { DraftInvoice, InvoiceLine, InvoiceTerms } from '#schemas/invoice.ts';
 import { samePeriod } from '#schemas/period.ts';
 import type { RatedLine } from '#schemas/rated-line.ts';
+import { deltaLines } from './delta-lines.ts';
+import type { GroupedPeriod } from './grouped-periods.ts';
 import { totalsOf } from './invoice-totals.ts';
 
 /** Who is billed, which is not always whose time it is, and what the invoice says beside its lines. */
@@ -28,7 +30,12 @@ export const plainTerms: InvoiceTerms = {
 export const computedPeriodsMax = 1_000;
 
 /** A billing period with its rated lines. */
-export type RatedPeriod = InvoicePeriod & { readonly lines: readonly RatedLine[] };
+export type RatedPeriod = GroupedPeriod & {
+  readonly watermark: bigint;
+  readonly lines: readonly RatedLine[];
+  /** Of a delta: as its period was rated before. */
+  readonly linesBefore?: readonly RatedLine[];
+};
 
 /**
  * Lines stand in the order of the periods and of their plans, in whatever order they come. They must all be of their
@@ -40,14 +47,14 @@ export const draftInvoice = (
   ratedPeriods: readonly RatedPeriod[],
 ): DraftInvoice => {
   const lines = ratedPeriods
-    .flatMap((period) => linesOf(period, currency))
-    .map((line, index) => toInvoiceLine(line, index + 1));
+    .flatMap((period) => invoiceLinesOf(period, currency))
+    .map((line, index) => ({ ...line, position: index + 1 }));
   return {
     kind: 'period',
     customerId,
     currency,
     ...terms,
-    periods: ratedPeriods.map(({ lines: _lines, ...period }) => period),
+    periods: ratedPeriods.map(({ lines: _lines, linesBefore: _before, correction: _correction, ...period }) => period),
     lines,
     ...totalsOf(lines),
   };
@@ -66,10 +73,19 @@ const linesOf = ({ lines, ...period }: RatedPeriod, currency: Currency): RatedLi
   return lines.toSorted((a, b) => a.position - b.position);
 };
 
-const toInvoiceLine = (line: RatedLine, position: number): InvoiceLine => ({
+/** Of a delta, the differences to what was billed before. */
+const invoiceLinesOf = (period: RatedPeriod, currency: Currency): Omit<InvoiceLine, 'position'>[] => {
+  const lines = linesOf(period, currency);
+  const { billingPeriodId, correction, span, linesBefore = [] } = period;
+  if (!correction) return lines.map(toInvoiceLine);
+  assert(lines.length > 0 || linesBefore.length === 0, 'a delta was rated as what it corrects');
+  for (const line of linesBefore) assert.equal(line.currency, currency, 'a line in another currency');
+  return deltaLines(lines, linesBefore, { billingPeriodId, correction, span });
+};
+
+const toInvoiceLine = (line: RatedLine): Omit<InvoiceLine, 'position'> => ({
   kind: 'charge',
   billingPeriodId: line.billingPeriodId,
-  position,
   chargeCode: line.chargeCode,
   description: line.chargeName,
   meter: line.meter,

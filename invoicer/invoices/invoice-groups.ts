@@ -1,12 +1,15 @@
 /** What is one invoice, as statements gather it: who is billed, on what terms, and for which billing periods. Pure. */
 import assert from 'node:assert/strict';
+import { ratedBefore } from '#platform/stores/rated-before.ts';
 import { isCurrency } from '#schemas/currency.ts';
 import type { InvoiceDefaults } from '#schemas/http/customers.ts';
-import type { InvoicePeriod } from '#schemas/invoice.ts';
+import type { InvoiceTerms } from '#schemas/invoice.ts';
 import { type IssuingEntity, sellerOf } from '#schemas/issuing-entity.ts';
+import type { LateUsagePolicy } from '#schemas/late-usage.ts';
 import { defaultNumberFormat } from '#schemas/number-format.ts';
 import { type RatedLine, type RatedLineJson, ratedLineFromJson } from '#schemas/rated-line.ts';
 import type { InvoiceGroup } from './close-period.ts';
+import type { GroupedPeriod } from './grouped-periods.ts';
 
 export type GroupPeriod = {
   id: string;
@@ -16,12 +19,21 @@ export type GroupPeriod = {
   start: number;
   end: number;
   isCredit: boolean;
+  /** Of a delta. */
+  corrects: { period: string; invoice: string; before: string; watermark: string; policy: LateUsagePolicy } | null;
 };
 
-/** SQL of the row as JSON, which has no instants: times are milliseconds. */
-export const groupPeriodColumns = `json_build_object('id', id, 'customer', customer_id, 'subscription', subscription_id,
-    'version', plan_version_id, 'start', (extract(epoch FROM span_start) * 1000)::bigint,
-    'end', (extract(epoch FROM span_end) * 1000)::bigint, 'isCredit', timing = 'credit')`;
+const correctsColumn = `CASE WHEN p.corrects_id IS NOT NULL THEN (
+    SELECT json_build_object('period', p.corrects_id, 'before', b.id, 'watermark', b.watermark::text,
+      'invoice', (SELECT f.invoice_id FROM billing_periods f WHERE f.id = p.corrects_id), 'policy', p.late_usage)
+    FROM (${ratedBefore}) b) END`;
+
+/** SQL of the row `p` as JSON, which has no instants: times are milliseconds. */
+export const groupPeriodColumns = `json_build_object('id', p.id, 'customer', p.customer_id,
+    'subscription', p.subscription_id, 'version', p.plan_version_id,
+    'start', (extract(epoch FROM p.span_start) * 1000)::bigint,
+    'end', (extract(epoch FROM p.span_end) * 1000)::bigint, 'isCredit', p.timing = 'credit',
+    'corrects', ${correctsColumn})`;
 
 /** What is read of the payer, the customer `c`, from these tables. */
 export const payerTables = '(customers c JOIN organizations o ON o.id = c.organization_id)';
@@ -39,13 +51,37 @@ export type GroupRow = {
   periods: GroupPeriod[];
 };
 
-export const groupPeriod = (row: GroupPeriod): Omit<InvoicePeriod, 'watermark'> => ({
+export type PayerTermsRow = Pick<GroupRow, 'payment_days' | 'issuing_entity_id' | 'invoice_defaults'>;
+
+export const groupPeriod = ({ corrects, ...row }: GroupPeriod): GroupedPeriod => ({
   billingPeriodId: row.id,
   customerId: row.customer,
   subscriptionId: row.subscription,
   planVersionId: row.version,
   span: { start: row.start, end: row.end },
+  ...(corrects && {
+    correctsId: corrects.period,
+    correction: {
+      billingPeriodId: corrects.period,
+      invoiceId: corrects.invoice,
+      before: { billingPeriodId: corrects.before, watermark: BigInt(corrects.watermark) },
+      lateUsage: corrects.policy,
+    },
+  }),
 });
+
+/** Of the periods `$1` as they were rated at the watermarks `$2`. */
+export const ratedLinesStatement = `
+SELECT l.line, p.id, p.span_start, p.span_end FROM unnest($1::text[], $2::bigint[]) AS n (id, watermark)
+  JOIN rated_lines l ON l.billing_period_id = n.id AND l.watermark = n.watermark JOIN billing_periods p ON p.id = n.id
+ORDER BY n.id, l.position`;
+
+/** Of what deltas correct as it was rated before; undefined where there are none. */
+export const ratedBeforeParameters = (periods: readonly GroupedPeriod[]): unknown[] | undefined => {
+  const before = periods.flatMap(({ correction }) => correction?.before ?? []);
+  if (before.length === 0) return undefined;
+  return [before.map(({ billingPeriodId }) => billingPeriodId), before.map(({ watermark }) => watermark)];
+};
 
 /** A rated line with its billing period. */
 export type RatedRow = { line: RatedLineJson; id: string; span_start: Date; span_end: Date };
@@ -56,19 +92,31 @@ export const lineFromRow = ({ line, id, span_start, span_end }: RatedRow): Rated
     span: { start: span_start.getTime(), end: span_end.getTime() },
   });
 
-export const groupFromRow = (row: GroupRow, entities: ReadonlyMap<string, IssuingEntity>): InvoiceGroup => {
-  const { payer_id: customerId, currency, issuing_entity_id: entityId, invoice_defaults: defaults } = row;
-  assert(isCurrency(currency), `${currency} is not a currency`);
-  const entity = entityId === null ? undefined : entities.get(entityId);
-  assert(entity !== undefined || entityId === null, `the issuing entity ${entityId} is not there`);
-  const terms = {
-    issuingEntityId: entityId,
+const entityOf = ({ issuing_entity_id: id }: PayerTermsRow, entities: ReadonlyMap<string, IssuingEntity>) => {
+  const entity = id === null ? undefined : entities.get(id);
+  assert(entity !== undefined || id === null, `the issuing entity ${id} is not there`);
+  return entity;
+};
+
+/** What an invoice of that payer says beside its lines, as things stand. */
+export const termsFromRow = (row: PayerTermsRow, entities: ReadonlyMap<string, IssuingEntity>): InvoiceTerms => {
+  const { issuing_entity_id: issuingEntityId, invoice_defaults: defaults } = row;
+  const entity = entityOf(row, entities);
+  return {
+    issuingEntityId,
     seller: entity === undefined ? null : sellerOf(entity),
     paymentDays: row.payment_days,
     purchaseOrder: defaults?.purchase_order ?? null,
     memo: defaults?.memo ?? null,
     customFields: defaults?.custom_fields ?? [],
   };
+};
+
+export const groupFromRow = (row: GroupRow, entities: ReadonlyMap<string, IssuingEntity>): InvoiceGroup => {
+  const { payer_id: customerId, currency } = row;
+  assert(isCurrency(currency), `${currency} is not a currency`);
+  const entity = entityOf(row, entities);
+  const terms = termsFromRow(row, entities);
   return {
     parties: { customerId, currency, terms },
     timeZone: row.time_zone,
@@ -77,6 +125,6 @@ export const groupFromRow = (row: GroupRow, entities: ReadonlyMap<string, Issuin
       ? { format: entity.numberFormat, timeZone: entity.timeZone }
       : { format: defaultNumberFormat, timeZone: 'UTC' },
     periods: row.periods.map(groupPeriod),
-    creditIds: row.periods.filter(({ isCredit }) => isCredit).map(({ id }) => id),
+    creditIds: row.periods.filter(({ isCredit, corrects }) => isCredit || corrects).map(({ id }) => id),
   };
 };

@@ -5,6 +5,8 @@
 import assert from 'node:assert/strict';
 import { isCurrency } from '#schemas/currency.ts';
 import {
+  type CorrectionJson,
+  correctionFromJson,
   type DiscountJson,
   discountFromJson,
   type SellerJson,
@@ -72,6 +74,7 @@ export type InvoicePeriodRow = {
   span_start: Date;
   span_end: Date;
   watermark: bigint;
+  corrects_id: string | null;
 };
 
 export type InvoiceLineRow = {
@@ -92,6 +95,7 @@ export type InvoiceLineRow = {
   steps: PriceStepJson[];
   period_start: Date;
   period_end: Date;
+  corrects: CorrectionJson | null;
 };
 
 export const invoiceColumns = `id, organization_id, series_number, kind, content_version, customer_id, subscription_id,
@@ -99,9 +103,30 @@ export const invoiceColumns = `id, organization_id, series_number, kind, content
   document_number, issuing_entity_id, seller, buyer_digest, due_at, payment_days, purchase_order, memo, custom_fields,
   discounts, taxes, discount_total, tax_total`;
 const invoicePeriodColumns =
-  'invoice_id, id, customer_id, subscription_id, plan_version_id, span_start, span_end, watermark';
-export const invoiceLineColumns = `invoice_id, billing_period_id, position, kind, charge_code, description, meter,
-  quantity, rounding, precise_amount, unit_amount, amount, discounts, taxes, steps, period_start, period_end`;
+  'invoice_id, id, customer_id, subscription_id, plan_version_id, span_start, span_end, watermark, corrects_id';
+const lineColumnNames = [
+  'invoice_id',
+  'billing_period_id',
+  'position',
+  'kind',
+  'charge_code',
+  'description',
+  'meter',
+  'quantity',
+  'rounding',
+  'precise_amount',
+  'unit_amount',
+  'amount',
+  'discounts',
+  'taxes',
+  'steps',
+  'period_start',
+  'period_end',
+  'corrects',
+];
+export const invoiceLineColumns = lineColumnNames.join(', ');
+export const invoiceLineColumnsOf = (alias: string): string =>
+  lineColumnNames.map((name) => `${alias}.${name}`).join(', ');
 
 const read = <T>(value: T | undefined, what: string): T => {
   assert(value !== undefined, `a stored invoice can't be read: ${what}`);
@@ -110,7 +135,7 @@ const read = <T>(value: T | undefined, what: string): T => {
 
 const amountFromText = (text: string): Amount => read(parseStoredAmount(text), text);
 
-const lineFromRow = (row: InvoiceLineRow): InvoiceLine => ({
+export const invoiceLineFromRow = (row: InvoiceLineRow): InvoiceLine => ({
   kind: row.kind ?? 'charge',
   billingPeriodId: row.billing_period_id,
   position: row.position,
@@ -126,6 +151,7 @@ const lineFromRow = (row: InvoiceLineRow): InvoiceLine => ({
   taxes: (row.taxes ?? []).map(taxFromJson),
   steps: row.steps.map(priceStepFromJson),
   servicePeriod: { start: row.period_start.getTime(), end: row.period_end.getTime() },
+  ...(row.corrects && { corrects: correctionFromJson(row.corrects) }),
 });
 
 const periodFromRow = (row: InvoicePeriodRow): InvoicePeriod => ({
@@ -135,6 +161,7 @@ const periodFromRow = (row: InvoicePeriodRow): InvoicePeriod => ({
   planVersionId: row.plan_version_id,
   span: { start: row.span_start.getTime(), end: row.span_end.getTime() },
   watermark: row.watermark,
+  ...(row.corrects_id !== null && { correctsId: row.corrects_id }),
 });
 
 /** What was hashed then stands in the invoice itself: the whole month. */
@@ -195,17 +222,17 @@ export const invoiceFromRows = (
     previousHash: row.previous_hash,
     hash: row.hash,
     ...laterMembers(row),
-    lines: lines.map(lineFromRow),
+    lines: lines.map(invoiceLineFromRow),
   };
 };
 
 /**
  * The order of the billing periods of an invoice, which is hashed: the payer's own before those of its children, by
  * subscription, first what was used, then what is taken back of what was charged in advance, then what is charged in
- * advance, then what is charged once; the plan before its add-ons.
+ * advance, then what is charged once, then deltas; the plan before its add-ons.
  */
 export const periodOrder = `customer_id <> payer_id, customer_id, subscription_id,
-  array_position(ARRAY['arrears', 'credit', 'advance', 'once'], timing), item <> 'plan', item, span_start,
+  array_position(ARRAY['arrears', 'credit', 'advance', 'once', 'delta'], timing), item <> 'plan', item, span_start,
   timing = 'once' AND counted, id`;
 
 /**

@@ -9,6 +9,7 @@ import type { IssuedInvoice } from '#schemas/invoice.ts';
 import type { Instant } from '#schemas/period.ts';
 import { discountFacts, writeDiscountUses } from '../discounts/discount-uses.postgres.ts';
 import type { ClosedCount, ClosedShard, IssuePorts } from './close-period.ts';
+import { createLinesBefore, settleDeltas } from './deltas.postgres.ts';
 import { draftLines, draftsOfShard, insertDrafts, lockDrafts, settleDrafts } from './drafts.postgres.ts';
 import {
   type GroupRow,
@@ -21,8 +22,12 @@ import {
 } from './invoice-groups.ts';
 import type { ChainHead } from './invoice-hash.ts';
 import { periodOrder } from './invoice-rows.ts';
-import { readNumbering, writeInvoices, writeNumbering } from './issued-rows.postgres.ts';
+import { writeStates } from './invoice-states.postgres.ts';
+import { writeInvoices } from './issued-rows.postgres.ts';
 import { entitiesOf } from './issuing-entities.postgres.ts';
+import { createNumbering } from './numbering.postgres.ts';
+
+const invoiceNumbering = createNumbering('numbering_series');
 
 const lockSeries = async (client: Queryable, organizationId: string): Promise<{ number: number; hash: string }> => {
   const { rows } = await client.query<{ last_number: bigint; head_hash: string }>(
@@ -55,7 +60,7 @@ const billedPeriods = async (
 ): Promise<ReadonlySet<string>> => {
   const { rows } = await client.query<{ id: string }>(
     `SELECT id FROM billing_periods
-     WHERE id = ANY ($1) AND (state = 'billed' OR (draft_id IS NOT NULL AND draft_id <> ALL ($2)))`,
+     WHERE id = ANY ($1) AND (state <> 'open' OR (draft_id IS NOT NULL AND draft_id <> ALL ($2)))`,
     [billingPeriodIds, draftIds],
   );
   return new Set(rows.map(({ id }) => id));
@@ -140,7 +145,15 @@ const writeDrafts = async (
 
 export type InvoiceStore = Pick<
   IssuePorts,
-  'leaseShard' | 'leaseNext' | 'putBack' | 'ratedLines' | 'invoiceGroups' | 'billedPeriods' | 'commit' | 'giveUp'
+  | 'leaseShard'
+  | 'leaseNext'
+  | 'putBack'
+  | 'ratedLines'
+  | 'linesBefore'
+  | 'invoiceGroups'
+  | 'billedPeriods'
+  | 'commit'
+  | 'giveUp'
 >;
 
 // Runs that have rated shards, one step of the index each, however many shards they have.
@@ -163,7 +176,7 @@ WITH due AS (
 SELECT g.payer_id, g.currency, g.periods, ${payerColumns}
 FROM (
   SELECT payer_id, currency, min(place) AS place, json_agg(${groupPeriodColumns} ORDER BY ${periodOrder}) AS periods
-  FROM due GROUP BY payer_id, billed_with, currency, due_at
+  FROM due p GROUP BY payer_id, billed_with, currency, due_at
 ) g JOIN ${payerTables} ON c.id = g.payer_id
 ORDER BY g.place`;
 
@@ -237,6 +250,7 @@ export const createInvoiceStore = (postgres: Postgres, leaseSeconds: number): In
       );
       return rows.map(lineFromRow);
     },
+    linesBefore: createLinesBefore(postgres),
     invoiceGroups: async (shard) => {
       if (shard.draftIds.length > 0) return draftsOfShard(postgres, shard);
       const { rows } = await postgres.query<GroupRow>(groupsStatement, [shard.billingPeriodIds]);
@@ -251,18 +265,20 @@ export const createInvoiceStore = (postgres: Postgres, leaseSeconds: number): In
         const alreadyBilled = await billedPeriods(client, shard);
         const draftIds = await lockDrafts(client, shard);
         const draftMinutes = shard.makesDrafts ? await draftMinutesOf(client, shard.organizationId) : 0;
-        const stored = await readNumbering(client, shard.organizationId);
+        const stored = await invoiceNumbering.read(client, shard.organizationId);
         const discounts = await discountFacts(client, discounted);
         const closed = issue({ head, numbering: stored, alreadyBilled, draftIds, draftMinutes, discounts });
         const { invoices, numbering, drafts, uses } = closed;
         const last = invoices.at(-1);
         if (last) {
           await writeInvoices(client, shard.runId, invoices);
-          await writeNumbering(client, shard.organizationId, numbering);
+          await invoiceNumbering.write(client, shard.organizationId, numbering);
           await billPeriods(client, invoices);
           await writeDiscountUses(client, shard.organizationId, uses);
         }
+        await settleDeltas(client, closed.settled, shard.watermark);
         const draftEntries = await writeDrafts(client, shard, closed, draftIds, hour());
+        if (last) await writeStates(client, invoices);
         const next = last ?? head;
         const count = { issued: invoices.length, drafted: drafts.length };
         const completedAt = await finishShard(client, shard, count, alreadyBilled.size, elapsedMs());

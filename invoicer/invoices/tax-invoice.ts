@@ -1,9 +1,9 @@
 /** The draft of an invoice without taxes -> the same with those that its lines have when it is issued. Pure. */
 import assert from 'node:assert/strict';
 import type { DraftInvoice, InvoiceLine, InvoiceTax } from '#schemas/invoice.ts';
-import { subtractAmounts, sumAmounts } from '#schemas/money.ts';
+import { subtractAmounts, sumAmounts, zeroAmount } from '#schemas/money.ts';
 import type { Instant } from '#schemas/period.ts';
-import { type AppliedTax, formatPercentage, type TaxEntry } from '#schemas/tax-rate.ts';
+import { formatPercentage, type TaxEntry } from '#schemas/tax-rate.ts';
 import { resolveTaxes, type TaxedCustomer, type TaxedSeller } from '../taxes/resolve-taxes.ts';
 import type { EngineAnswer, EngineLine } from '../taxes/tax-engine.ts';
 import { chargeKey, type TaxFacts } from '../taxes/tax-facts.ts';
@@ -52,13 +52,16 @@ const withTaxes = (draft: DraftInvoice, taxesOf: (line: InvoiceLine) => readonly
 
 /**
  * By the rates of the organization. What a credit takes back was charged with the taxes of its time, and is given back
- * with the same, whatever became of customers and rates.
+ * with the same, whatever became of customers and rates. So is what a delta takes back of a charge that the invoice has
+ * which it corrects; what it charges more has the taxes of now.
  */
 const taxByRates = (draft: DraftInvoice, facts: TaxFacts, issuedAt: Instant): DraftInvoice => {
   const taxesOf = resolveTaxes(facts.rates, customerOf(draft, facts), sellerOf(draft), issuedAt);
-  const chargedTaxes = ({ billingPeriodId, chargeCode }: InvoiceLine): readonly AppliedTax[] | undefined => {
+  const chargedTaxes = ({ kind, amount, billingPeriodId, chargeCode }: InvoiceLine) => {
     const charged = facts.takenBack.get(billingPeriodId ?? '');
-    return charged && (charged.get(chargeCode ?? '') ?? []);
+    const ofCharge = charged?.get(chargeCode ?? '');
+    if (kind === 'delta') return amount < zeroAmount ? ofCharge : undefined;
+    return charged && (ofCharge ?? []);
   };
   const lines = taxableLines(draft, facts).map(({ position, amount, taxCategory }, index) => ({
     position,

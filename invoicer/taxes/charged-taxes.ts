@@ -1,4 +1,4 @@
-/** The taxes that issued invoices have on what credits take back: how they are asked for, and the rows. Pure. */
+/** The taxes that invoices have on what credits and deltas take back: how they are asked for, and the rows. Pure. */
 import assert from 'node:assert/strict';
 import { type TaxJson, taxFromJson } from '#schemas/invoice/content-parts.ts';
 import { type AppliedTax, parsePercentage } from '#schemas/tax-rate.ts';
@@ -21,6 +21,20 @@ FROM (
     AND a.counted IS NOT DISTINCT FROM c.counted
   WHERE c.organization_id = $1 AND c.id = ANY ($2) AND c.timing = 'credit' AND a.invoice_id IS NOT NULL
   GROUP BY a.invoice_id
+) i`;
+
+// What a delta takes back was charged on the invoice that it corrects: all its lines count, those without taxes too.
+/** Of the deltas among `$2`. */
+export const correctedStatement = `
+SELECT i.delta_ids AS credit_ids, i.charge_ids, (
+    SELECT json_agg(json_build_object('period', l.billing_period_id, 'code', l.charge_code,
+      'taxes', coalesce(l.taxes, '[]')))
+    FROM invoice_lines l WHERE l.invoice_id = i.invoice_id AND l.billing_period_id = ANY (i.charge_ids)
+  ) AS lines
+FROM (
+  SELECT a.invoice_id, array_agg(d.id) AS delta_ids, array_agg(a.id) AS charge_ids
+  FROM billing_periods d JOIN billing_periods a ON a.id = d.corrects_id
+  WHERE d.organization_id = $1 AND d.id = ANY ($2) AND d.timing = 'delta' GROUP BY a.invoice_id
 ) i`;
 
 type ChargedLine = { period: string; code: string; taxes: TaxJson[] };

@@ -15,7 +15,7 @@ export type TaxFacts = {
   readonly customers: ReadonlyMap<string, TaxedCustomer>;
   /** Tax categories of charges that have one, by `chargeKey`. */
   readonly categories: ReadonlyMap<string, string>;
-  /** What credits take back, where it is on an issued invoice, by the billing period of the credit. */
+  /** What credits and deltas take back, where it is on an issued invoice, by their billing period. */
   readonly takenBack: ReadonlyMap<string, ChargedTaxes>;
 };
 
@@ -25,7 +25,7 @@ export type TaxedInvoices = {
   readonly customerIds: readonly string[];
   readonly planVersionIds: readonly string[];
   readonly billingPeriodIds: readonly string[];
-  /** Those of them that take back what was charged in advance. */
+  /** Those of them that take back what was charged: in advance, or by what a delta corrects. */
   readonly creditIds: readonly string[];
   /** What is charged once in billing periods that are not written down. */
   readonly oneTimeCharges?: readonly { readonly planVersionId: string; readonly id: string }[];

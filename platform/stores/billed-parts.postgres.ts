@@ -52,11 +52,14 @@ const written = (condition: string): string => `SELECT p.* FROM n CROSS JOIN LAT
 
 const selectWritten = `
 WITH n AS (SELECT * FROM unnest($2::text[], $3::timestamptz[]) AS n (subscription_id, billed_after))
-${written('p.billing_end > n.billed_after')}
+${written("p.billing_end > n.billed_after AND p.timing <> 'delta'")}
 UNION ALL
 ${written("p.timing = 'once' AND p.item LIKE 'pln%' AND p.billing_end <= n.billed_after")}`;
 
-/** By subscription, all whose billing periods end after an instant of each, and all that its plans charged once. */
+/**
+ * By subscription, all but deltas whose billing periods end after an instant of each, and all that its plans charged
+ * once.
+ */
 export const writtenParts = async (
   client: Queryable,
   organizationId: string,

@@ -59,6 +59,10 @@ const lineOf = (
   };
 };
 
+/** By which a period is rounded. */
+export const policyOf = ({ rounding }: PeriodToRate, policy: RatingPolicy): RatingPolicy =>
+  rounding ? { rounding } : policy;
+
 /**
  * All charges of one billing period, in the order of its plan; a charge of zero gives a line too, so that every charge
  * is accounted for. Behind them stands the line of what holds over all of them, where that changes their sum.

@@ -1,6 +1,7 @@
 /** What goes to a rating worker: plain data that can be structured-cloned, bigints included. */
 import type { Currency } from '#schemas/currency.ts';
 import type { PartTiming } from '#schemas/due-parts.ts';
+import type { RoundingMode } from '#schemas/money.ts';
 import type { Period } from '#schemas/period.ts';
 import type { PeriodBoundsIn } from '#schemas/period-bound.ts';
 import type { Charge, ChargeJson } from '#schemas/plan.ts';
@@ -49,6 +50,8 @@ export type PeriodToRate = {
   readonly bounds?: PeriodBoundsIn;
   /** Absent where the whole billing period is charged. */
   readonly proration?: Proration | undefined;
+  /** Of a delta: how what it corrects was rounded, in place of the policy of now. */
+  readonly rounding?: RoundingMode;
   /** By charge code. A charge that is missing has seen no event: quantity 0. */
   readonly usage: Readonly<Record<string, ChargeUsage>>;
   /** By charge code, where another price than that of the charge stands for some of the time. */

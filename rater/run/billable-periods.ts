@@ -18,6 +18,7 @@ import { isCurrency } from '#schemas/currency.ts';
 import type { PartTiming, SchedulesOf } from '#schemas/due-parts.ts';
 import { isId } from '#schemas/ids.ts';
 import type { IntervalUnit } from '#schemas/interval.ts';
+import type { RoundingMode } from '#schemas/money.ts';
 import { oneTimeChargeToJson } from '#schemas/one-time-charge.ts';
 import { periodBetween } from '#schemas/period.ts';
 import { periodBoundsIn } from '#schemas/period-bound.ts';
@@ -27,6 +28,13 @@ import { type ProrationPolicy, proratedLevels, prorationOf } from '#schemas/pror
 import type { QuantityLevel } from '#schemas/subscription-terms.ts';
 import type { PartToRate } from '../price/rating-task.ts';
 import type { BillablePeriod } from './measured-periods.ts';
+
+/** Of billing periods `p`: a delta is rated as what it corrects. */
+export const ratedTiming = "CASE p.timing WHEN 'delta' THEN 'arrears' ELSE p.timing END AS timing";
+/** And rounded so. */
+export const ratedRounding = `CASE WHEN p.corrects_id IS NOT NULL THEN (SELECT l.line ->> 'rounding'
+    FROM billing_periods o JOIN rated_lines l ON l.billing_period_id = o.id AND l.watermark = o.watermark
+    WHERE o.id = p.corrects_id LIMIT 1) END AS corrected_rounding`;
 
 /** A billing period as it stands, or as it would. */
 export type PeriodRow = {
@@ -49,6 +57,8 @@ export type PeriodRow = {
   quantities: QuantityLevel[] | null;
   priced_at: Date | null;
   usage_waived: boolean;
+  /** Null of what is no delta; of one, how what it corrects was rounded. */
+  corrected_rounding?: RoundingMode | null;
 };
 
 export type VersionRow = {
@@ -222,6 +232,7 @@ export const billableReader = (
       charges,
       storedCharges,
       bounds,
+      ...(row.corrected_rounding && { rounding: row.corrected_rounding }),
       ...(row.priced_at && { pricedAt: row.priced_at.getTime() }),
       ...(!isWholePlan(row.timing, charges, whole, part) && {
         part: {

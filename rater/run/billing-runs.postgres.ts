@@ -16,11 +16,13 @@ import {
   takeNext,
 } from '#platform/work/leased-jobs.postgres.ts';
 import { leaseShard, shardJobs } from '#platform/work/shard-jobs.postgres.ts';
-import { billingChannels, type RunKind, runEnded, type Shard } from '#schemas/billing-run.ts';
+import { billingChannels, runEnded, type Shard } from '#schemas/billing-run.ts';
 import { isId } from '#schemas/ids.ts';
 import { monthNameOf } from '#schemas/period.ts';
 import type { RatingFailureCode } from '#schemas/rating-failure.ts';
+import { cutDeltas } from './cut-deltas.postgres.ts';
 import { cutDrafts } from './cut-drafts.postgres.ts';
+import { cutShards } from './cut-shards.postgres.ts';
 import {
   type CutState,
   type FreshPeriod,
@@ -29,32 +31,12 @@ import {
   ofScope,
   withoutClock,
 } from './cut-time.postgres.ts';
+import { addLatePeriods } from './late-periods.postgres.ts';
+import type { LateUsage } from './look-for-late-usage.ts';
 import { customersBilledTo, payersOf } from './payers.postgres.ts';
 import { type QueuedRun, type RatePorts, WorkerEndedError } from './rate-period.ts';
+import { type Cut, monthOfRun, type RunRow } from './run-rows.ts';
 import { giveUpRating, saveRated } from './save-rated.postgres.ts';
-
-type RunRow = {
-  id: string;
-  organization_id: string;
-  kind: RunKind;
-  /** `running` once a step of it has cut something. */
-  state: 'queued' | 'running';
-  /** Null, as the end is, of a run of what is due. */
-  period_start: Date | null;
-  due_until: Date | null;
-  arrears_until: Date | null;
-  test_clock_id: string | null;
-  asked_by: string;
-  draft_id: string | null;
-  drafts_only: boolean;
-  subscriptions_max: number | null;
-  customer_id: string | null;
-  subscription_id: string | null;
-  watermark: bigint | null;
-  request_id: string | null;
-  created_at: Date;
-  attempts: number;
-};
 
 // Another run may cut the same time at once: one of both wins, and both go on with what it wrote. A credit goes to whom
 // the charge went that it takes back, whoever is billed for the customer by now.
@@ -135,9 +117,6 @@ const writePeriods = async (client: Queryable, run: RunRow, periods: readonly Fr
 const customersOf = async (client: Queryable, run: RunRow): Promise<readonly string[] | null> =>
   run.customer_id === null ? null : customersBilledTo(client, run.organization_id, run.customer_id);
 
-/** The month that a run is of. */
-const monthOfRun = (run: RunRow): string => monthNameOf(run.period_start?.getTime() ?? 0);
-
 const writeCutStates = async (client: Queryable, states: readonly CutState[]): Promise<void> => {
   await client.query(
     `UPDATE subscriptions s SET cut_until = n.cut_until,
@@ -153,14 +132,11 @@ const writeCutStates = async (client: Queryable, states: readonly CutState[]): P
   );
 };
 
-/** What a step of a run found: all of it, or as many subscriptions as one step takes. */
-type Cut = { readonly freshIds: readonly string[]; readonly isLast: boolean };
-
 /**
  * Writes down which time of which subscription is due: what was due when the run was asked for. In the west a month is
  * over some hours later; what ends in them is left to the next run.
  */
-const openPeriods = async (client: Queryable, run: RunRow): Promise<Cut> => {
+const openPeriods = async (client: Queryable, run: RunRow): Promise<Omit<Cut, 'deltaIds'>> => {
   if (run.drafts_only) return { freshIds: [], isLast: true };
   const { organization_id: organizationId, subscription_id: subscriptionId } = run;
   const customerIds = await customersOf(client, run);
@@ -184,6 +160,26 @@ const openPeriods = async (client: Queryable, run: RunRow): Promise<Cut> => {
   };
 };
 
+/** What is due, and what comes of late usage of what was billed before. */
+const openBilling = async (client: Queryable, run: RunRow, late: LateUsage | undefined): Promise<Cut> => {
+  const opened = await openPeriods(client, run);
+  if (run.kind !== 'billing' || run.drafts_only) return { ...opened, deltaIds: [] };
+  if (late) await addLatePeriods(client, run, late);
+  const dueAt = (run.due_until ?? run.created_at).getTime();
+  const isOfMonth = run.due_until === null;
+  const deltaIds = await cutDeltas(client, {
+    organizationId: run.organization_id,
+    dueAt,
+    month: isOfMonth ? monthOfRun(run) : monthNameOf(dueAt),
+    ofMonth: isOfMonth ? monthOfRun(run) : null,
+    customerId: run.customer_id,
+    subscriptionId: run.subscription_id,
+    testClockId: run.test_clock_id,
+    freshIds: run.state === 'running' ? opened.freshIds : undefined,
+  });
+  return { ...opened, deltaIds };
+};
+
 // What stands is taken as it stands, billed or not; what nobody has cut yet, as a billing run would cut it. Nothing is
 // written of it where billing looks.
 const insertDryPeriods = `
@@ -193,7 +189,7 @@ INSERT INTO rating_run_periods (run_id, id, organization_id, subscription_id, cu
 SELECT $1, p.id, $2, p.subscription_id, p.customer_id, p.plan_version_id, p.billing_start, p.billing_end, p.segment,
   p.span_start, p.span_end, p.item, p.timing, p.interval_unit, p.interval_count, p.counted, p.quantities,
   p.priced_at, p.usage_waived
-FROM billing_periods p WHERE p.organization_id = $2 AND p.billing_month = $20
+FROM billing_periods p WHERE p.organization_id = $2 AND p.billing_month = $20 AND p.timing <> 'delta'
   AND ($21::text IS NULL OR p.customer_id = $21 OR p.payer_id = $21) AND ($22::text IS NULL OR p.subscription_id = $22)
 UNION ALL
 SELECT $1, n.id, $2, n.subscription_id, n.customer_id, n.plan_version_id, n.billing_start, n.billing_end, n.segment,
@@ -219,86 +215,7 @@ const writeDryPeriods = async (client: Queryable, run: RunRow): Promise<Cut> => 
     customerId,
     subscriptionId,
   ]);
-  return { freshIds: [], isLast: true };
-};
-
-// What becomes of a shard is settled here: draft time that is turned on or off later is that of later runs.
-const makesDrafts = `(SELECT r.kind = 'billing' AND o.draft_minutes > 0 FROM billing_runs r
-    JOIN organizations o ON o.id = r.organization_id WHERE r.id = $1)`;
-
-// Periods in shards of about $2, in the order in which the store keeps usage, by the customer's own name: what a shard
-// reads of it lies together, and not in a block here and there for each customer. What is one invoice is of one shard,
-// however much it is; what is of a parent stands where the first of its children does.
-const shardsOf = (due: string): string => `
-WITH due AS (
-  SELECT p.id, p.due_at, p.payer_id, CASE WHEN p.consolidated THEN p.payer_id ELSE p.subscription_id END AS billed_with,
-    c.external_id, p.subscription_id, p.span_start
-  FROM ${due}
-), placed AS (
-  SELECT id, billed_with, due_at, min(external_id COLLATE "C") OVER (PARTITION BY payer_id) AS payer_place,
-    payer_id, external_id, subscription_id, span_start FROM due
-), numbered AS (
-  SELECT id, billed_with, due_at, row_number() OVER (ORDER BY payer_place, payer_id, billed_with, due_at,
-    external_id COLLATE "C", subscription_id, span_start, id)::integer AS place FROM placed
-), grouped AS (
-  SELECT id, place, min(place) OVER (PARTITION BY billed_with, due_at) AS first FROM numbered
-), inserted AS (
-  INSERT INTO billing_run_shards (run_id, shard_number, billing_period_ids, state, makes_drafts)
-  SELECT $1, (first - 1) / $2 + b.first_number, array_agg(id ORDER BY place), 'queued', ${makesDrafts}
-  FROM grouped CROSS JOIN (
-    SELECT coalesce(max(shard_number) + 1, 0) AS first_number FROM billing_run_shards WHERE run_id = $1
-  ) b GROUP BY (first - 1) / $2 + b.first_number
-  RETURNING 1)
-SELECT (SELECT count(*) FROM inserted)::integer AS shards`;
-
-const ofRun = `p.organization_id = $3 AND ($4::text IS NULL OR p.billing_month = $4)
-  AND ($5::timestamptz IS NULL OR p.due_at <= $5) AND ($6::text IS NULL OR p.customer_id = $6 OR p.payer_id = $6)
-  AND ($7::text IS NULL OR p.subscription_id = $7) AND c.test_clock_id IS NOT DISTINCT FROM $8`;
-
-// The customer is looked up by its id, period by period: OFFSET 0 has it so. PostgreSQL takes those without a clock for
-// next to none, and would go through all periods for each of them.
-const withCustomer = `billing_periods p CROSS JOIN LATERAL (
-    SELECT k.external_id, k.test_clock_id FROM customers k
-    WHERE k.organization_id = p.organization_id AND k.id = p.customer_id OFFSET 0
-  ) c`;
-
-// Both counts come from one statement, so from one moment: what another run issues meanwhile is in exactly one of them.
-// Of a run of what is due, what was billed before is none of its own; what is in a draft is billed with it, and only
-// rated ($9) by others.
-const insertShards = `${shardsOf(`${withCustomer}
-  WHERE ${ofRun} AND p.state = 'open' AND (p.draft_id IS NULL OR $9)`)}, (
-  SELECT count(*) FROM ${withCustomer}
-  WHERE $4::text IS NOT NULL AND ${ofRun} AND p.state = 'billed'
-)::integer AS issued`;
-
-// Of a later step: what it wrote itself. What else is open is of the first one.
-const insertMoreShards = `${shardsOf(`unnest($3::text[]) AS f (id) JOIN billing_periods p ON p.id = f.id
-    JOIN customers c ON c.organization_id = p.organization_id AND c.id = p.customer_id
-  WHERE p.state = 'open'`)}, 0 AS issued`;
-
-const insertDryShards = `${shardsOf(`(
-    SELECT *, span_end AS due_at, customer_id AS payer_id, false AS consolidated FROM rating_run_periods
-  ) p JOIN customers c ON c.organization_id = p.organization_id AND c.id = p.customer_id
-  WHERE p.run_id = $1`)}, 0 AS issued`;
-
-/** Resolves with how many shards were added, and how many periods are billed already. */
-const cutShards = async (
-  client: Queryable,
-  run: RunRow,
-  { freshIds }: Cut,
-  shardSize: number,
-): Promise<{ shards: number; issued: number }> => {
-  type Counted = { shards: number; issued: number };
-  const month = run.due_until === null ? monthOfRun(run) : null;
-  const of = [run.organization_id, month, run.due_until, run.customer_id, run.subscription_id, run.test_clock_id];
-  const insert = async (): Promise<{ rows: Counted[] }> => {
-    if (run.drafts_only) return { rows: [] };
-    if (run.kind === 'dry_rating') return client.query<Counted>(insertDryShards, [run.id, shardSize]);
-    if (run.state === 'running')
-      return client.query<Counted>(insertMoreShards, [run.id, shardSize, textArray(freshIds)]);
-    return client.query<Counted>(insertShards, [run.id, shardSize, ...of, run.kind !== 'billing']);
-  };
-  return (await insert()).rows[0] ?? { shards: 0, issued: 0 };
+  return { freshIds: [], deltaIds: [], isLast: true };
 };
 
 type EndedRun = Pick<QueuedRun, 'organizationId' | 'kind' | 'requestId'> & { readonly id: string };
@@ -366,8 +283,15 @@ WHERE r.id = $1 RETURNING r.state, r.updated_at AS now`;
  * the subscriptions, and what one has cut the other finds cut. The row of the run is locked at the end alone: whoever
  * ends a shard waits for it.
  */
-const cutStep = async (client: Queryable, run: QueuedRun, found: RunRow, shardSize: number): Promise<number> => {
-  const cut = found.kind === 'dry_rating' ? await writeDryPeriods(client, found) : await openPeriods(client, found);
+const cutStep = async (
+  client: Queryable,
+  run: QueuedRun,
+  found: RunRow,
+  late: LateUsage | undefined,
+  shardSize: number,
+): Promise<number> => {
+  const cut =
+    found.kind === 'dry_rating' ? await writeDryPeriods(client, found) : await openBilling(client, found, late);
   const { rows } = await client.query<RunRow>(`${selectToCut} FOR NO KEY UPDATE`, [run.runId]);
   const [row] = rows;
   // It failed meanwhile, or whoever held it before has cut it: what was written stays open, for the next run.
@@ -417,11 +341,11 @@ export const createBillingRuns = (postgres: Postgres, leaseSeconds: number): Rat
         auditDeadEnd(client, run, await endLease(client, runJobs, run, [run.runId], failure, deadEnd(run.attempt))),
       ),
 
-    cutRun: (run, shardSize) =>
+    cutRun: (run, shardSize, late) =>
       postgres.transaction(async (client) => {
         const { rows } = await client.query<RunRow>(selectToCut, [run.runId]);
         const [row] = rows;
-        return row && cutStep(client, run, row, shardSize);
+        return row && cutStep(client, run, row, late, shardSize);
       }),
 
     leaseShard: () =>

@@ -8,7 +8,14 @@ import { isId } from '#schemas/ids.ts';
 import type { RatingPolicy } from '#schemas/rated-line.ts';
 import { meterOf } from '#schemas/stored-meter.ts';
 import { madeUntil } from '../price/source-rows.ts';
-import { billablePeriods, type OneTimeRow, type PeriodRow, type VersionRow } from './billable-periods.ts';
+import {
+  billablePeriods,
+  type OneTimeRow,
+  type PeriodRow,
+  ratedRounding,
+  ratedTiming,
+  type VersionRow,
+} from './billable-periods.ts';
 import { standingOverrides } from './price-overrides.postgres.ts';
 import { pricesToRead } from './price-spans.ts';
 import type { RatePorts } from './rate-period.ts';
@@ -23,15 +30,15 @@ type PinnedRow = {
   definition: unknown;
 };
 
-const selectPeriods = (from: string, more = ''): string => `
+const selectPeriods = (from: string, columns = '', more = ''): string => `
 SELECT p.id, p.subscription_id, p.customer_id, c.external_id, p.plan_version_id, s.currency, s.time_zone, p.span_start,
-  p.span_end, p.billing_start, p.billing_end, p.item, p.timing, p.interval_unit, p.interval_count, p.counted, p.quantities,
-  p.priced_at, p.usage_waived
+  p.span_end, p.billing_start, p.billing_end, p.item, ${ratedTiming}, p.interval_unit, p.interval_count, p.counted, p.quantities,
+  p.priced_at, p.usage_waived ${columns}
 FROM ${from} p JOIN customers c ON c.id = p.customer_id JOIN subscriptions s ON s.id = p.subscription_id
 WHERE p.organization_id = $1 AND p.id = ANY ($2) ${more} ORDER BY p.customer_id, p.subscription_id, p.span_start`;
 
-const periodsStatement = selectPeriods('billing_periods');
-const dryPeriodsStatement = selectPeriods('rating_run_periods', 'AND p.run_id = $3');
+const periodsStatement = selectPeriods('billing_periods', `, ${ratedRounding}`);
+const dryPeriodsStatement = selectPeriods('rating_run_periods', '', 'AND p.run_id = $3');
 
 export const createCatalog = (postgres: Queryable): RatePorts['catalog'] => ({
   ratingPolicy: async (organizationId) => {

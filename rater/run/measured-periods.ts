@@ -3,6 +3,7 @@
  * periods and the same quantities give the same, whoever asks. Pure.
  */
 import type { Currency } from '#schemas/currency.ts';
+import type { RoundingMode } from '#schemas/money.ts';
 import { usageNames } from '#schemas/names.ts';
 import type { Instant, Period } from '#schemas/period.ts';
 import type { PeriodBoundsIn } from '#schemas/period-bound.ts';
@@ -33,6 +34,8 @@ export type BillablePeriod = {
   readonly pricedAt?: Instant;
   /** Absent where every charge of the version is charged, in arrears. */
   readonly part?: PartToRate | undefined;
+  /** Of a delta: how what it corrects was rounded. */
+  readonly rounding?: RoundingMode;
 };
 
 /** A billing period with the prices that stood in it. */
@@ -85,6 +88,7 @@ export const periodsToMeasure = (
       bounds: period.bounds,
       ...(period.proration && { proration: period.proration }),
       ...(period.part && { part: period.part }),
+      ...(period.rounding && { rounding: period.rounding }),
       customers: customersOf.get(period.billingPeriodId) ?? [],
       meterVersionIds: measures.meterVersionIds(period.charges),
       ...usageOf(period, usageIn),

@@ -80,8 +80,8 @@ export const observeRating = (ports: RatePorts, metrics: Metrics, log: Log, trac
     ...ports,
     runs: {
       ...ports.runs,
-      cutRun: async (run, shardSize) => {
-        const count = await ports.runs.cutRun(run, shardSize);
+      cutRun: async (run, shardSize, late) => {
+        const count = await ports.runs.cutRun(run, shardSize, late);
         if (count === undefined) return count;
         runs.labels('prepared').inc();
         log.info({ ...runFields(run), shards: count }, 'a billing run was cut into shards');

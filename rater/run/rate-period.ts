@@ -6,8 +6,9 @@
  *      leave stored usage out;
  *   2. wait until everything up to the watermark is stored and passed the identity check: no twin that is stored later
  *      can be under it;
- *   3. write down which time of which subscription is due, and cut these billing periods into shards, in one
- *      transaction;
+ *   3. look for usage that came since the last look and lies in billed time; then, in one transaction, write down which
+ *      time of which subscription is due, and which billed periods have a delta, and cut these billing periods into
+ *      shards;
  * and for each shard, by whichever rater takes its lease:
  *   4. read its quantities at the watermark in one query, rate them in the pool, write the lines and the shard's new
  *      state in one transaction.
@@ -21,6 +22,7 @@ import type { RatingPolicy } from '#schemas/rated-line.ts';
 import type { RatingFailure } from '#schemas/rating-failure.ts';
 import type { Quantities, QuantityQuery } from '../aggregate/quantity-query.ts';
 import type { MeasuredShard } from '../price/rating-task.ts';
+import { type LateUsage, type LookPorts, lookForLateUsage } from './look-for-late-usage.ts';
 import { type BillablePeriod, periodsToMeasure } from './measured-periods.ts';
 import type { PinnedMeter, PriceSpans } from './measures.ts';
 import type { RatedShard } from './rated-rows.ts';
@@ -52,7 +54,7 @@ export type RatePorts = {
      * Step 3, or as much of it as one transaction takes; resolves with the number of shards, or undefined where the run
      * was prepared meanwhile.
      */
-    readonly cutRun: (run: QueuedRun, shardSize: number) => Promise<number | undefined>;
+    readonly cutRun: (run: QueuedRun, shardSize: number, late?: LateUsage) => Promise<number | undefined>;
     /** A shard that waits to be rated. */
     readonly leaseShard: () => Promise<Shard | undefined>;
     /** Keeps the lease of a shard from ending, until what it gives is called. */
@@ -83,6 +85,7 @@ export type RatePorts = {
       meters: readonly PinnedMeter[],
     ) => Promise<ReadonlyMap<string, PriceSpans>>;
   };
+  readonly late: LookPorts;
   readonly lastSequence: () => Promise<bigint>;
   /** Whether everything up to the sequence is stored, and was held against all that came before it. */
   readonly isChecked: (sequence: bigint) => Promise<boolean>;
@@ -144,7 +147,8 @@ const prepareLeased = async (ports: RatePorts, run: QueuedRun, shardSize: number
     await ports.runs.putBackRun(run);
     return putBackMs;
   }
-  return (await ports.runs.cutRun({ ...run, watermark }, shardSize)) !== undefined;
+  const late = run.kind === 'billing' ? await lookForLateUsage(ports.late, run.organizationId, watermark) : undefined;
+  return (await ports.runs.cutRun({ ...run, watermark }, shardSize, late)) !== undefined;
 };
 
 /**

@@ -8,7 +8,7 @@ import { boundChargeToJson, isPeriodBound, type PeriodBoundName } from '#schemas
 import { type RatedLine, type RatingPolicy, ratedLineToJson } from '#schemas/rated-line.ts';
 import { failureMessage, type RatingFailure } from '#schemas/rating-failure.ts';
 import { type RatingInput, ratingInputToJson } from '#schemas/rating-input.ts';
-import { boundsOf, priceSpansOfCharge, ratePlan } from '../price/rate.ts';
+import { boundsOf, policyOf, priceSpansOfCharge, ratePlan } from '../price/rate.ts';
 import type { ChargeUsage, MeasuredPeriod, MeasuredShard } from '../price/rating-task.ts';
 import { lineHashes } from './line-hashes.ts';
 
@@ -104,7 +104,8 @@ export const partsOf = ({ measured, priceSpans }: RatingInput): string | null =>
   return parts ? JSON.stringify(parts) : null;
 };
 
-const pushPeriod = (rows: RatedRows, shard: MeasuredShard, period: MeasuredPeriod): void => {
+const pushPeriod = (rows: RatedRows, ofAll: MeasuredShard, period: MeasuredPeriod): void => {
+  const shard = { ...ofAll, policy: policyOf(period, ofAll.policy) };
   for (const line of ratePlan(period, shard.policy)) {
     const input = ratingInputOf(shard, period, line);
     const json = ratedLineToJson(line);

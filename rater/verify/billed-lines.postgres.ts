@@ -1,6 +1,8 @@
 /** What was rated and issued, as it is stored, for `rate-again.ts`. */
 import type { Queryable } from '#platform/stores/postgres.ts';
+import { ratedBefore } from '#platform/stores/rated-before.ts';
 import { type PriceSpanJson, priceSpanFromJson } from '#schemas/price-span.ts';
+import { type RatedLine, type RatedLineJson, ratedLineFromJson } from '#schemas/rated-line.ts';
 import { namedRowsOf } from '../price/source-rows.ts';
 import type { BillablePeriod } from '../run/measured-periods.ts';
 import type { PriceSpans } from '../run/measures.ts';
@@ -30,6 +32,29 @@ const printedStatement = `SELECT i.invoice_id, i.position, p.id AS billing_perio
   FROM billing_periods p JOIN invoice_lines i ON i.invoice_id = p.invoice_id AND (i.billing_period_id = p.id
     OR i.billing_period_id IS NULL) AND i.kind IS DISTINCT FROM 'item'
   WHERE p.organization_id = $1 AND p.id = ANY ($2) ORDER BY i.invoice_id, i.position`;
+
+// What is only reported is on no invoice.
+const beforeStatement = `SELECT p.id AS delta_id, p.span_start, p.span_end, l.billing_period_id, l.line
+  FROM billing_periods p CROSS JOIN LATERAL (${ratedBefore}) b
+    LEFT JOIN rated_lines l ON l.billing_period_id = b.id AND l.watermark = b.watermark
+  WHERE p.organization_id = $1 AND p.id = ANY ($2) AND p.timing = 'delta' ORDER BY l.position`;
+
+type BeforeRow = {
+  delta_id: string;
+  span_start: Date;
+  span_end: Date;
+  billing_period_id: string | null;
+  line: RatedLineJson | null;
+};
+
+const beforeFromRows = (rows: readonly BeforeRow[]): ReadonlyMap<string, readonly RatedLine[]> => {
+  const lines = rows.map(({ delta_id, line, billing_period_id, span_start, span_end }) => {
+    const span = { start: span_start.getTime(), end: span_end.getTime() };
+    return [delta_id, line && ratedLineFromJson(line, { billingPeriodId: billing_period_id ?? '', span })] as const;
+  });
+  const byDelta = Map.groupBy(lines, ([id]) => id);
+  return new Map([...byDelta].map(([id, all]) => [id, all.flatMap(([, line]) => line ?? [])]));
+};
 
 type RatedRow = {
   id: string;
@@ -118,7 +143,9 @@ export const createBilledLines = (postgres: Queryable): Pick<RateAgainPorts, 'bi
     const watermarks = periods.map(({ watermark }) => watermark);
     const rated = await postgres.query<RatedRow>(ratedStatement, [organizationId, ids, watermarks]);
     const printed = await postgres.query<PrintedRow>(printedStatement, [organizationId, ids]);
+    const before = await postgres.query<BeforeRow>(beforeStatement, [organizationId, ids]);
     return {
+      before: beforeFromRows(before.rows),
       rated: rated.rows.map((row) => ({
         id: row.id,
         billingPeriodId: row.billing_period_id,

@@ -2,6 +2,7 @@
 import { formatAmount, formatPreciseAmount } from '#schemas/money.ts';
 import type { Period } from '#schemas/period.ts';
 import { formatQuantity } from '#schemas/quantity.ts';
+import type { RatedDelta } from '#schemas/rated-delta.ts';
 import { priceStepToJson, type RatedLine, ratedLineToJson } from '#schemas/rated-line.ts';
 import { type RatingInput, ratingInputToJson } from '#schemas/rating-input.ts';
 import { lineHashesOfStored } from '../run/line-hashes.ts';
@@ -135,4 +136,17 @@ export const printedDifferences = ({ columns: { steps, ...columns } }: PrintedLi
     amount: formatAmount(line.amount),
   }),
   ...textDifferences('steps', steps, JSON.stringify(line.steps.map(priceStepToJson))),
+];
+
+/** Of a line of a delta, which has no steps. */
+export const deltaDifferences = ({ columns: { steps, ...columns } }: PrintedLine, delta: RatedDelta): Difference[] => [
+  ...columnDifferences(columns, {
+    description: delta.description,
+    meter: delta.line.meter ?? nothing,
+    quantity: formatQuantity(delta.quantity),
+    rounding: delta.line.rounding,
+    precise_amount: formatPreciseAmount(delta.precise),
+    amount: formatAmount(delta.amount),
+  }),
+  ...textDifferences('steps', steps, '[]'),
 ];

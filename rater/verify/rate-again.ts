@@ -4,12 +4,14 @@
  * held at a time.
  */
 import { isRoundingMode } from '#schemas/money.ts';
-import type { RatingPolicy } from '#schemas/rated-line.ts';
+import { ratedDeltas } from '#schemas/rated-delta.ts';
+import type { RatedLine, RatingPolicy } from '#schemas/rated-line.ts';
 import { ratePlan } from '../price/rate.ts';
 import { type MeasurePorts, measureShard } from '../run/rate-period.ts';
 import { ratingInputOf } from '../run/rated-rows.ts';
 import {
   type Difference,
+  deltaDifferences,
   lineDifferences,
   type PrintedLine,
   printedDifferences,
@@ -19,7 +21,12 @@ import {
 
 type BilledPeriod = { readonly id: string; readonly watermark: bigint };
 
-type StoredLines = { readonly rated: readonly StoredLine[]; readonly printed: readonly PrintedLine[] };
+type StoredLines = {
+  readonly rated: readonly StoredLine[];
+  readonly printed: readonly PrintedLine[];
+  /** By delta: what its period was rated as before. Those lines are verified with the period that they are of. */
+  readonly before: ReadonlyMap<string, readonly RatedLine[]>;
+};
 
 export type RateAgainPorts = MeasurePorts & {
   /** The next billed periods of an organization behind an id, in order of their ids; those of one invoice, or all. */
@@ -57,23 +64,45 @@ const whole = (of: string, stored: string, recomputed: string): Fault => ({
   difference: { field: 'line', stored, recomputed },
 });
 
-const faultsOf = ({ rated, printed }: StoredLines, again: ReadonlyMap<string, RatedAgain>): Fault[] => {
+/** By the name of a line: how what is printed of it differs from what was rated again. */
+type Printable = ReadonlyMap<string, (printed: PrintedLine) => Difference[]>;
+
+/** What is printed: the lines as they are, and of deltas the differences. */
+const printableOf = ({ before }: StoredLines, again: ReadonlyMap<string, RatedAgain>): Printable => {
+  const byPeriod = Map.groupBy(
+    [...again.values()].map(({ line }) => line),
+    ({ billingPeriodId }) => billingPeriodId,
+  );
+  const whole = [...again]
+    .filter(([, { line }]) => !before.has(line.billingPeriodId))
+    .map(([name, { line }]) => [name, (printed: PrintedLine) => printedDifferences(printed, line)] as const);
+  const deltas = [...before].flatMap(([billingPeriodId, lines]) =>
+    ratedDeltas(byPeriod.get(billingPeriodId) ?? [], lines).map((delta) => {
+      const name = nameOf({ billingPeriodId, chargeCode: delta.line.chargeCode });
+      return [name, (printed: PrintedLine) => deltaDifferences(printed, delta)] as const;
+    }),
+  );
+  return new Map([...whole, ...deltas]);
+};
+
+const faultsOf = (stored: StoredLines, again: ReadonlyMap<string, RatedAgain>): Fault[] => {
   const faults: Fault[] = [];
   const missing = new Map(again);
-  for (const stored of rated) {
-    const of = `${stored.id} (${nameOf(stored)})`;
-    const same = again.get(nameOf(stored));
+  for (const rated of stored.rated) {
+    const of = `${rated.id} (${nameOf(rated)})`;
+    const same = again.get(nameOf(rated));
     if (!same) faults.push(whole(of, 'is there', 'nothing'));
-    else faults.push(...lineDifferences(stored, same).map((difference) => ({ of, difference })));
-    missing.delete(nameOf(stored));
+    else faults.push(...lineDifferences(rated, same).map((difference) => ({ of, difference })));
+    missing.delete(nameOf(rated));
   }
   for (const name of missing.keys()) faults.push(whole(`(${name})`, 'nothing', 'is there'));
-  const unprinted = new Map(again);
-  for (const line of printed) {
+  const printable = printableOf(stored, again);
+  const unprinted = new Map(printable);
+  for (const line of stored.printed) {
     const of = `${line.invoiceId} line ${line.position} (${nameOf(line)})`;
-    const same = again.get(nameOf(line));
-    if (!same) faults.push(whole(of, 'is there', 'nothing'));
-    else faults.push(...printedDifferences(line, same.line).map((difference) => ({ of, difference })));
+    const differencesOf = printable.get(nameOf(line));
+    if (!differencesOf) faults.push(whole(of, 'is there', 'nothing'));
+    else faults.push(...differencesOf(line).map((difference) => ({ of, difference })));
     unprinted.delete(nameOf(line));
   }
   for (const name of unprinted.keys()) faults.push(whole(`on the invoice (${name})`, 'nothing', 'is there'));

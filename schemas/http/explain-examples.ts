@@ -84,6 +84,7 @@ export const explainExamples = ({ id, invoice, line, charge, customers, meter, p
         watermark,
       },
       events: { count: '1', content_hash: hash('6'), url: `/v1/rated-lines/${id}/explain/events` },
+      delta: null,
     },
     LineEventPage: {
       rated_line_id: id,

@@ -14,7 +14,7 @@ import {
   RoundingModeName,
   Sequence,
 } from '#schemas/http/fields.ts';
-import { InvoiceDiscount, PriceStep, Proration } from '#schemas/http/invoices.ts';
+import { InvoiceDiscount, LineCorrection, PriceStep, Proration } from '#schemas/http/invoices.ts';
 import { MeterDefinition, MeterVersionNumber } from '#schemas/http/meters.ts';
 import { tierCount } from '#schemas/http/price-overrides.ts';
 import { PriceSources } from '#schemas/http/price-sources.ts';
@@ -226,6 +226,30 @@ const LineEvents = Type.Object(
   { ...closed, title: 'LineEvents' },
 );
 
+const LineDelta = Type.Object(
+  {
+    corrects: LineCorrection,
+    rated_line_before: Type.Union([idOf('rln'), Type.Null()], {
+      description: 'What the charge was rated as before; null where there was no such line.',
+    }),
+    changes: Type.Union(
+      [
+        Type.Object(
+          {
+            added: Type.Unsafe<string>({ ...Sequence, description: 'Events that count now and did not before.' }),
+            removed: Type.Unsafe<string>({ ...Sequence, description: 'Events that counted before and do not now.' }),
+            url: Type.String({ description: 'Where they are listed.' }),
+          },
+          { ...closed, title: 'LineChanges' },
+        ),
+        Type.Null(),
+      ],
+      { description: 'Null for a charge without a meter.' },
+    ),
+  },
+  { ...closed, title: 'LineDelta' },
+);
+
 export const Explanation = Type.Object(
   {
     id: idOf('rln'),
@@ -241,16 +265,34 @@ export const Explanation = Type.Object(
     tiers: Type.Array(TierUse, { description: 'All tiers of a tiered price, those without units too.' }),
     query: Type.Union([Query, Type.Null()], { description: 'Null for a flat charge.' }),
     events: Type.Union([LineEvents, Type.Null()], { description: 'Null for a flat charge.' }),
+    delta: Type.Union([LineDelta, Type.Null()], {
+      description: 'Of a line of a delta, whose `output` is the whole that the charge comes to now.',
+    }),
   },
   { ...closed, title: 'Explanation' },
 );
 
+const changedSince = Type.Optional(
+  formed('^[0-9]{1,19}$', 'a sequence of the stream', {
+    description:
+      'A sequence of the stream. Then those events are listed that count at the watermark of the line and did not at this one (`added`), and those that did at this one and do not any more (`removed`).',
+  }),
+);
+
 export const LineEventsQuery = Type.Object(
-  { limit: EventSearchQuery.properties.limit, cursor: EventSearchQuery.properties.cursor },
+  {
+    limit: EventSearchQuery.properties.limit,
+    cursor: EventSearchQuery.properties.cursor,
+    changed_since: changedSince,
+  },
   closed,
 );
 export const LineEventsQueryDocument = Type.Object(
-  { limit: EventSearchQueryDocument.properties.limit, cursor: EventSearchQueryDocument.properties.cursor },
+  {
+    limit: EventSearchQueryDocument.properties.limit,
+    cursor: EventSearchQueryDocument.properties.cursor,
+    changed_since: changedSince,
+  },
   closed,
 );
 
@@ -263,6 +305,9 @@ const LineEvent = Type.Object(
     }),
     value: nullable(
       Type.String({ description: 'What the meter reads from it; 1 for a count, null where it can not.' }),
+    ),
+    change: Type.Optional(
+      Type.Enum(['added', 'removed'], { description: 'Where `changed_since` is asked for: which of both.' }),
     ),
   },
   { ...closed, title: 'LineEvent' },

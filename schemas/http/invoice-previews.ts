@@ -11,7 +11,7 @@ import {
   Instant,
   idOf,
 } from '#schemas/http/fields.ts';
-import { InvoiceDiscount, InvoiceLine, InvoicePeriod, InvoiceTax } from '#schemas/http/invoices.ts';
+import { InvoiceDiscount, InvoiceLine, InvoicePeriod, InvoiceTax, termsFields } from '#schemas/http/invoices.ts';
 
 export const InvoicePreviewAsked = Type.Object(
   {
@@ -32,6 +32,7 @@ const PreviewedInvoice = Type.Object(
   {
     due_at: Instant,
     customer_id: { ...idOf('cus'), description: 'Who would be billed.' },
+    ...termsFields,
     currency: CurrencyCode,
     periods: Type.Array(InvoicePeriod),
     lines: Type.Array(InvoiceLine),

@@ -16,7 +16,7 @@ import {
   resourceFields,
 } from '#schemas/http/fields.ts';
 import { hashedInstantPattern } from '#schemas/invoice/hashed-parts.ts';
-import { InvoiceKind, LineKind } from '#schemas/invoice.ts';
+import { InvoiceKind, InvoiceState, LineKind } from '#schemas/invoice.ts';
 import { StepKind } from '#schemas/rated-line.ts';
 import { TaxTreatment } from '#schemas/tax-rate.ts';
 
@@ -67,7 +67,7 @@ export const HashedInstant = formed(hashedInstantPattern, 'RFC 3339 in UTC', {
   format: 'date-time',
   description: 'RFC 3339 in UTC as it was hashed, with a fraction of a second only where there is one.',
 });
-const HashedPeriod = Type.Object(
+export const HashedPeriod = Type.Object(
   { start: HashedInstant, end: HashedInstant },
   { ...closed, title: 'HashedPeriod', description: 'Half-open: from start, before end.' },
 );
@@ -105,6 +105,26 @@ export const Seller = Type.Object(
   { ...closed, title: 'Seller', description: 'Who issued the invoice, as it stood then.' },
 );
 
+const Sequence = Type.String({ pattern: '^[0-9]+$' });
+
+export const LineCorrection = Type.Object(
+  {
+    invoice_id: { ...idOf('inv'), description: 'The invoice that billed the period first.' },
+    billing_period_id: idOf('bpd'),
+    watermark: { ...Sequence, description: 'Up to which sequence usage was billed before.' },
+    quantity_before: Decimal,
+    quantity_now: Decimal,
+    amount_before: Decimal,
+    amount_now: Decimal,
+  },
+  {
+    ...closed,
+    title: 'LineCorrection',
+    description:
+      'Of a delta: which billing period it corrects, what was billed of the charge so far, and what the charge comes to now.',
+  },
+);
+
 export const InvoiceLine = Type.Object(
   {
     billing_period_id: nullable(idOf('bpd')),
@@ -112,7 +132,8 @@ export const InvoiceLine = Type.Object(
     position: Type.Integer({ minimum: 1 }),
     kind: Type.Enum(Object.values(LineKind), {
       title: 'LineKind',
-      description: '`charge` of a plan, an add-on or a subscription; `item` was written onto the invoice.',
+      description:
+        '`charge` of a plan, an add-on or a subscription; `item` was written onto the invoice; `delta` is the difference to what was billed of a charge in an earlier period.',
     }),
     charge_code: Type.Union([Code, Type.Null()], { description: 'Null of an item.' }),
     description: Type.String(),
@@ -128,6 +149,7 @@ export const InvoiceLine = Type.Object(
     taxes: Type.Array(InvoiceTax),
     steps: Type.Array(PriceStep),
     service_period: HashedPeriod,
+    corrects: Type.Optional(LineCorrection),
   },
   { ...closed, title: 'InvoiceLine' },
 );
@@ -143,7 +165,11 @@ export const InvoicePeriod = Type.Object(
     plan_version_id: idOf('plv'),
     start: HashedInstant,
     end: HashedInstant,
-    watermark: Type.String({ pattern: '^[0-9]+$', description: 'The highest stream sequence that was billed.' }),
+    watermark: { ...Sequence, description: 'The highest stream sequence that was billed.' },
+    corrects_billing_period_id: Type.Optional({
+      ...idOf('bpd'),
+      description: 'Of a delta: the billing period that was billed before.',
+    }),
   },
   {
     ...closed,
@@ -160,6 +186,16 @@ const ofOnlyPeriod = (schema: TSchema, what: string): TSchema =>
 const ofIssued = (schema: TSchema, what: string): TSchema =>
   Type.Union([schema, Type.Null()], { description: `${what} Null of a draft.` });
 
+/** What an invoice says beside its lines; of a draft, and of what is previewed, as it would be issued now. */
+export const termsFields = {
+  issuing_entity_id: nullable(idOf('ent')),
+  seller: nullable(Seller),
+  payment_terms: nullable(PaymentTerms),
+  purchase_order: nullable(Type.String()),
+  memo: nullable(Type.String()),
+  custom_fields: Type.Array(CustomField),
+};
+
 const headFields = {
   content_version: ofIssued(Type.Integer({ minimum: 1 }), 'Which members are hashed: docs/invoices.md.'),
   id: idOf('inv'),
@@ -175,16 +211,11 @@ const headFields = {
     description:
       'From the numbering series of whoever issues it, such as INV-2026-000042; null before content version 4. `number` is its place in the chain of hashes.',
   }),
-  issuing_entity_id: nullable(idOf('ent')),
-  seller: nullable(Seller),
+  ...termsFields,
   buyer_digest: Type.Union([Type.String({ pattern: '^[0-9a-f]{64}$' }), Type.Null()], {
     description: 'A digest of the details of the buyer as they stood.',
   }),
   due_at: Type.Union([HashedInstant, Type.Null()], { description: 'Null where no payment terms were agreed.' }),
-  payment_terms: nullable(PaymentTerms),
-  purchase_order: nullable(Type.String()),
-  memo: nullable(Type.String()),
-  custom_fields: Type.Array(CustomField),
   subscription_id: ofOnlyPeriod(idOf('sub'), 'The subscription'),
   customer_id: idOf('cus'),
   plan_version_id: ofOnlyPeriod(idOf('plv'), 'The plan version'),
@@ -199,10 +230,13 @@ const headFields = {
   total: { ...Decimal, description: '`subtotal` - `discount_total` + `tax_total`.' },
   previous_hash: ofIssued(Type.String({ pattern: '^[0-9a-f]{64}$' }), 'The hash of the invoice before it.'),
   hash: ofIssued(Type.String({ pattern: '^[0-9a-f]{64}$' }), 'Of what it says and of `previous_hash`.'),
-  state: Type.Enum(['draft', 'issued'], {
+  state: Type.Enum(Object.values(InvoiceState), {
     title: 'InvoiceState',
-    description: 'A `draft` changes until it is issued: docs/invoice-drafts.md.',
+    description: 'A `draft` changes until it is issued: docs/invoice-drafts.md; then: docs/invoices.md, states.',
   }),
+  amount_credited: ofIssued(Decimal, 'What credit notes took off `total`.'),
+  amount_paid: ofIssued(Decimal, 'What was paid of it.'),
+  amount_due: ofIssued(Decimal, '`total` - `amount_credited` - `amount_paid`, and not below zero.'),
   finalize_at: Type.Union([Instant, Type.Null()], {
     description: 'Of a draft: when it is issued by itself; null, of a one-off invoice, when somebody asks for it.',
   }),
@@ -213,6 +247,9 @@ const headFields = {
     description: 'Of a draft: why the run that tried to issue it last did not.',
   }),
   as_of: Type.Union([Instant, Type.Null()], { description: 'Of a draft: when its amounts were computed.' }),
+  reissue_of: Type.Union([idOf('inv'), Type.Null()], {
+    description: 'The voided invoice that it takes the place of: docs/credit-notes.md.',
+  }),
   ...resourceFields,
 };
 

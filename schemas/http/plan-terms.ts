@@ -7,6 +7,7 @@ import { AddOn, NewAddOn } from '#schemas/http/add-ons.ts';
 import { Entitlements, NewEntitlements } from '#schemas/http/entitlements.ts';
 import { closed, nullable } from '#schemas/http/fields.ts';
 import { intervalCountMax, intervalUnits } from '#schemas/interval.ts';
+import { defaultLateUsage, lateUsagePolicies } from '#schemas/late-usage.ts';
 import { defaultBoundNames, defaultProration } from '#schemas/plan-terms.ts';
 import { prorationPolicies } from '#schemas/proration.ts';
 
@@ -58,6 +59,11 @@ const Proration = Type.Enum([...prorationPolicies], {
   description: `How flat prices, the minimum commitment and the spend cap are charged for a part of a billing period: by the time that it covers, by days of the calendar, or whole. "${defaultProration}" if absent.`,
 });
 
+export const LateUsagePolicy = Type.Enum([...lateUsagePolicies], {
+  title: 'LateUsagePolicy',
+  description: `What becomes of usage that comes, or is amended, after its billing period was billed: the difference is on the next invoice (bill_next), or reported and billed by nobody (report_only). "${defaultLateUsage}" if absent.`,
+});
+
 /** In a request `count` may be left out. */
 export const intervalSchema = (prefix: '' | 'New') => {
   const count = Type.Integer({ minimum: 1, maximum: intervalCountMax, description: 'How many units; 1 if absent.' });
@@ -72,6 +78,7 @@ export const newGeneralTermFields = {
   minimum_commitment: Type.Optional(minimumCommitment('New')),
   spend_cap: Type.Optional(spendCap('New')),
   proration: Type.Optional(Proration),
+  late_usage: Type.Optional(LateUsagePolicy),
   entitlements: Type.Optional(NewEntitlements),
   add_on: Type.Optional(NewAddOn),
 };
@@ -81,6 +88,7 @@ export const generalTermFields = {
   minimum_commitment: minimumCommitment(''),
   spend_cap: spendCap(''),
   proration: Proration,
+  late_usage: LateUsagePolicy,
   entitlements: Entitlements,
   add_on: AddOn,
 };

@@ -13,6 +13,7 @@ import {
   idOf,
   nullable,
 } from '#schemas/http/fields.ts';
+import { LateUsagePolicy } from '#schemas/http/plan-terms.ts';
 import { fateReasons } from '#schemas/unbilled-reasons.ts';
 
 const Sequence = Type.Unsafe<string>({
@@ -216,6 +217,19 @@ const Billing = Type.Object(
     value: nullable(Type.String({ description: 'What the meter reads from it; 1 for a count.' })),
     invoice_id: nullable(Type.String()),
     line_position: nullable(Type.Integer({ minimum: 0 })),
+    late_usage: Type.Union([LateUsagePolicy, Type.Null()], {
+      description: 'Of what is late: what becomes of it by its plan version.',
+    }),
+    taken_back_by: nullable(
+      Type.Object(
+        { invoice_id: idOf('inv'), line_position: nullable(Type.Integer({ minimum: 0 })) },
+        {
+          ...closed,
+          title: 'TakenBackBy',
+          description: 'Of what was amended after it was billed: the line of the delta that takes it back.',
+        },
+      ),
+    ),
   },
   { ...closed, title: 'EventBilling' },
 );

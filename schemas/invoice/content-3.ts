@@ -8,7 +8,12 @@ import { hashedInstant, hashedLine, hashedTotals } from '#schemas/invoice/hashed
 import type { InvoiceContent } from '#schemas/invoice.ts';
 
 export const periodsToJson = (invoice: Pick<InvoiceContent, 'periods'>) =>
-  invoice.periods.map((period) => ({ ...periodToJson(period), customer_id: period.customerId }));
+  invoice.periods.map((period) => ({
+    ...periodToJson(period),
+    customer_id: period.customerId,
+    // Of a delta, which content version 4 has first.
+    ...(period.correctsId !== undefined && { corrects_billing_period_id: period.correctsId }),
+  }));
 
 /** Each line with the billing period that it charges for and whose that is: of the payer, where it charges for none. */
 export const linesToJson = <L extends object>(

@@ -4,8 +4,9 @@
  */
 import assert from 'node:assert/strict';
 import type { Currency } from '#schemas/currency.ts';
-import type { CustomField, InvoiceDiscount, InvoiceTax, Seller } from '#schemas/invoice.ts';
+import type { CustomField, InvoiceDiscount, InvoiceTax, LineCorrection, Seller } from '#schemas/invoice.ts';
 import { type Amount, formatMinorUnits, parseStoredAmount } from '#schemas/money.ts';
+import { formatQuantity, parseQuantity, type Quantity } from '#schemas/quantity.ts';
 
 const amountFromText = (text: string): Amount => {
   const amount = parseStoredAmount(text);
@@ -47,6 +48,32 @@ export const taxFromJson = (tax: TaxJson): InvoiceTax => ({
   treatment: tax.treatment,
   taxableAmount: amountFromText(tax.taxable_amount),
   amount: amountFromText(tax.amount),
+});
+
+const quantityFromText = (text: string): Quantity => {
+  const quantity = parseQuantity(text);
+  assert(quantity !== undefined, `a stored quantity can't be read: ${text}`);
+  return quantity;
+};
+
+export const correctionToJson = (correction: LineCorrection, currency: Currency) => ({
+  invoice_id: correction.invoiceId,
+  billing_period_id: correction.billingPeriodId,
+  watermark: correction.watermark.toString(),
+  quantity_before: formatQuantity(correction.quantityBefore),
+  quantity_now: formatQuantity(correction.quantityNow),
+  amount_before: formatMinorUnits(correction.amountBefore, currency),
+  amount_now: formatMinorUnits(correction.amountNow, currency),
+});
+export type CorrectionJson = ReturnType<typeof correctionToJson>;
+export const correctionFromJson = (json: CorrectionJson): LineCorrection => ({
+  invoiceId: json.invoice_id,
+  billingPeriodId: json.billing_period_id,
+  watermark: BigInt(json.watermark),
+  quantityBefore: quantityFromText(json.quantity_before),
+  quantityNow: quantityFromText(json.quantity_now),
+  amountBefore: amountFromText(json.amount_before),
+  amountNow: amountFromText(json.amount_now),
 });
 
 export const sellerToJson = ({ legalName, address, taxIds }: Seller) => ({

@@ -24,7 +24,14 @@ import { type Billing, billingOf, type EventVersion, type SubscriptionFacts } fr
 import { addFates, fateStatements } from '../../api/events/fate-query.ts';
 import { createStoredUsage } from '../../api/reconciliation/stored-usage.clickhouse.ts';
 import { createInsert } from '../../ingest/sink/usage-store.clickhouse.ts';
-import { insertVoids, oneAfterTheOther, type Properties, type SentEvent, type World } from '../support/fate-worlds.ts';
+import {
+  insertVoids,
+  oneAfterTheOther,
+  type Properties,
+  rareWorlds,
+  type SentEvent,
+  type World,
+} from '../support/fate-worlds.ts';
 import { freshStores } from '../support/fresh-stores.ts';
 import { databasePassword } from '../support/pipeline.ts';
 import { plainTerms } from '../support/plain-terms.ts';
@@ -154,6 +161,7 @@ const world: fc.Arbitrary<World> = fc.record({
             gap: fc.integer({ min: 0, max: 8 }),
             days: fc.integer({ min: 3, max: 10 }),
             watermark: fc.integer({ min: 1, max: 25 }),
+            deltas: fc.array(fc.integer({ min: 1, max: 20 }), { maxLength: 2 }),
           }),
           { maxLength: 3 },
         )
@@ -195,6 +203,7 @@ const known = ({ subscriptions }: World): KnownSubscription[] =>
     periods: invoices.map((invoice) => ({
       span: { start: atDay(invoice.from), end: atDay(invoice.from + invoice.days) },
       watermark: BigInt(invoice.watermark),
+      laterWatermarks: invoice.deltas.map(BigInt),
       planVersionId: plan,
       item: 'plan',
       interval: undefined,
@@ -231,7 +240,8 @@ const plainFate = (all: World, event: SentEvent, index: number): Fate | undefine
   const isCharged = ({ measured, charged: said }: Plainly) => said ?? measured;
   // An amendment that lies behind the watermark is not known there.
   const isAmended = isVoidAt(all.watermark);
-  const isOn = ({ watermark }: { watermark: number }) => sequence <= watermark && !(isAmended && voidAt <= watermark);
+  const isOn = ({ watermark, deltas }: { watermark: number; deltas: readonly number[] }) =>
+    [watermark, ...deltas].some((one) => sequence <= one && !(isAmended && voidAt <= one));
   if (judged.some((one) => isCharged(one) && one.invoices.some(isOn))) return 'billed';
   if (isAmended && event.void !== 'twin') return event.void;
   if (!customers.some((of) => of.some((name) => name === event.name))) return 'no_customer';
@@ -295,47 +305,6 @@ const span = { from: new Date(beginMs + 25 * dayMs), to: new Date(beginMs + 25 *
 let tenants = 0;
 const seen = new Set<Fate>();
 
-/** The second event comes after the invoice of its day, which chance rarely makes of few worlds. */
-const late: World = {
-  subscriptions: [
-    {
-      customer: 2,
-      plan: 'plan_count',
-      from: 0,
-      to: null,
-      trialDays: null,
-      pause: null,
-      waives: false,
-      invoices: [{ from: 0, days: 15, watermark: 1 }],
-    },
-  ],
-  events: [0, 1].map((hour) => ({
-    name: 'cus_c',
-    event: 'call',
-    day: 1,
-    hour,
-    properties: {},
-    void: undefined,
-    voidAt: 0,
-  })),
-  watermark: 60,
-  cut: 0,
-};
-const changed = (subscription: Partial<World['subscriptions'][number]>, properties: Properties = {}): World => ({
-  ...late,
-  subscriptions: late.subscriptions.map((one) => ({ ...one, invoices: [], ...subscription })),
-  events: late.events.map((event) => ({ ...event, properties })),
-});
-/** So it is of each of these alone. */
-const rare = [
-  late,
-  changed({ pause: { from: 0, days: 20 } }),
-  changed({ to: 20, waives: true }),
-  changed({ plan: 'plan_amounts' }, { tokens: '12' }),
-  changed({ plan: 'plan_sum' }),
-  changed({ trialDays: 8 }),
-];
-
 describe('[I11] the fates of events', () => {
   it('are those that the words say, for each hour of receipt, of whatever is stored and however statements are cut', async () => {
     await fc.assert(
@@ -367,7 +336,7 @@ describe('[I11] the fates of events', () => {
         for (const [hour, { checked }] of distinct)
           expect(Object.values(counted.get(hour) ?? noFates).reduce((sum, events) => sum + events, 0)).toBe(checked);
       }),
-      { numRuns: scaled(60), examples: rare.map((one): [World] => [one]) },
+      { numRuns: scaled(60), examples: rareWorlds.map((one): [World] => [one]) },
     );
     // A world in which some fate never comes to pass would prove nothing of it.
     expect([...seen].sort()).toEqual([...fates].sort());
@@ -381,6 +350,8 @@ describe('[I11] the fates of events', () => {
     const watermarks: Readonly<Record<string, bigint | undefined>> = {
       billed: BigInt(invoicedTo),
       late: 1n,
+      corrected: 1n,
+      reported: 1n,
       open: undefined,
       trial: undefined,
       paused: undefined,
@@ -397,6 +368,7 @@ describe('[I11] the fates of events', () => {
           name === 'paused' ? [{ kind: 'pause', usage: 'unbilled', effectiveAt: beginMs + hourMs, bills: 'next' }] : [],
       });
     const measured = { planVersionId: 'plan_amounts', item: 'plan', interval: undefined };
+    const laterOf = (name: string) => (name === 'corrected' ? [BigInt(invoicedTo)] : []);
     const own = [...Object.keys(watermarks), 'unsubscribed'];
     const sent = [...own, 'nobody'].flatMap((name) =>
       (['other', 'call with a number', 'call without one', 'call without an amount'] as const).flatMap((what) =>
@@ -429,7 +401,10 @@ describe('[I11] the fates of events', () => {
         ...termsOf(name),
         names: [name],
         currency,
-        periods: watermark === undefined ? [] : [{ ...measured, span: spanOfInvoice, watermark }],
+        periods:
+          watermark === undefined
+            ? []
+            : [{ ...measured, span: spanOfInvoice, watermark, laterWatermarks: laterOf(name) }],
       })),
       intervalsOf,
     );
@@ -439,6 +414,7 @@ describe('[I11] the fates of events', () => {
     for (const statement of fateStatements(wanted))
       addFates(counted, await createStoredUsage(clickhouse).fates(statement));
 
+    const delta = { invoiceId: 'inv_2', lines: [{ position: 1, charge: 'tokens' }] };
     const subscriptions = Object.entries(watermarks).map(
       ([name, watermark]): SubscriptionFacts => ({
         ...termsOf(name),
@@ -448,6 +424,7 @@ describe('[I11] the fates of events', () => {
           [
             'plan_amounts',
             {
+              lateUsage: name === 'reported' ? ('report_only' as const) : ('bill_next' as const),
               charges: [{ code: 'tokens', meter: 'tokens', interval: month, amountProperty: 'cost' }],
               meters: new Map([['tokens', tokens]]),
             },
@@ -463,6 +440,12 @@ describe('[I11] the fates of events', () => {
                   invoiceId: 'inv',
                   watermark,
                   lines: [{ position: 1, charge: 'tokens' }],
+                  deltas: [
+                    ...laterOf(name).map((at) => ({ ...delta, state: 'billed' as const, watermark: at })),
+                    ...(name === 'reported'
+                      ? [{ ...delta, state: 'reported' as const, watermark: BigInt(invoicedTo) }]
+                      : []),
+                  ],
                 },
               ],
       }),

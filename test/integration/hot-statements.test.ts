@@ -75,6 +75,10 @@ const expected = [
   'FROM invoices i JOIN invoice_lines',
   'FROM rated_lines l JOIN billing_periods',
   'INSERT INTO invoices',
+  'INSERT INTO credit_notes',
+  'FROM credit_note_lines',
+  'FROM credit_note_series',
+  'FROM invoice_states s JOIN customers',
   'UPDATE invoice_series',
   'SELECT i.credit_ids, i.charge_ids',
   'FROM discounts d JOIN coupons c ON c.id = d.coupon_id JOIN organizations',
@@ -165,6 +169,12 @@ const filterValue = (name: string): string =>
     idempotency_key: objects.event,
     object_id: objects.customer,
     object_type: 'customer',
+    currency: 'USD',
+    open: 'true',
+    overdue: 'true',
+    total_min: '1.00',
+    total_max: '1.00',
+    document_number: 'INV-2026-000001',
   })[name] ?? 'nobody';
 
 /** Every page that a list has: by each sort, behind a cursor, by each filter and by each time. */
@@ -180,8 +190,9 @@ const askList = async ({ list, operation }: DefinedRoute): Promise<void> => {
     const { pagination } = await ask({ sort });
     if (pagination.next_cursor) await ask({ sort, cursor: pagination.next_cursor });
   }
-  for (const [name, { choices }] of Object.entries(filters))
-    for (const value of choices ?? [filterValue(name)]) await ask({ [name]: value });
+  for (const [name, { choices, needs }] of Object.entries(filters))
+    for (const value of choices ?? [filterValue(name)])
+      await ask({ [name]: value, ...(needs ? { [needs]: filterValue(needs) } : {}) });
   for (const name of Object.keys(times)) await ask({ [`${name}_after`]: new Date(month.start).toISOString() });
 };
 

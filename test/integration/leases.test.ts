@@ -182,7 +182,7 @@ describe('a run that is cut in steps', () => {
     expect(
       await createInvoiceStore(owner, 60).commit(
         shard as Shard,
-        () => ({ invoices: [], numbering: [], drafts: [], uses: [], unrated: [] }),
+        () => ({ invoices: [], numbering: [], drafts: [], settled: [], uses: [], unrated: [] }),
         () => 0,
         () => 0,
         () => false,

@@ -98,6 +98,7 @@ const askFor = async (kind: 'billing' | 'rating' | 'dry_rating') => {
 const portsWith = (more: Partial<RatePorts> = {}): RatePorts => ({
   runs: createBillingRuns(worker, 60),
   catalog: createCatalog(worker),
+  late: { nextLook: async () => undefined, arrivals: async () => [] },
   lastSequence: async () => 9n,
   isChecked: async () => true,
   highestStored: async () => 9n,

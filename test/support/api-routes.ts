@@ -14,7 +14,9 @@ import { lastMonth } from './pipeline.ts';
 import { vaultWith } from './sealed-database.ts';
 import {
   type Call,
+  issueOneOff,
   newCoupon,
+  newCreditNote,
   newMigratedPlan,
   newOneOffInvoice,
   newPriceOverride,
@@ -309,7 +311,19 @@ const particular: Readonly<Record<string, ExampleOf>> = {
     return { path: `/v1/invoices/${body.id}/finalize` };
   },
   getInvoice: async (_, { invoice }) => ({ path: `/v1/invoices/${invoice}` }),
+  listInvoiceLines: async (_, { invoice }) => ({ path: `/v1/invoices/${invoice}/line-items` }),
+  verifyInvoice: async (_, { invoice }) => ({ path: `/v1/invoices/${invoice}/verify` }),
   getInvoicePdf: async (_, { invoice }) => ({ path: `/v1/invoices/${invoice}.pdf` }),
+  createCreditNote: async (_, { invoice }) => ({ path: '/v1/credit-notes', body: newCreditNote(invoice) }),
+  previewCreditNote: async (_, { invoice }) => ({ path: '/v1/credit-notes/preview', body: newCreditNote(invoice) }),
+  getCreditNote: async (_, { creditNote }) => ({ path: `/v1/credit-notes/${creditNote}` }),
+  getCreditNotePdf: async (_, { creditNote }) => ({ path: `/v1/credit-notes/${creditNote}.pdf` }),
+  verifyCreditNote: async (_, { creditNote }) => ({ path: `/v1/credit-notes/${creditNote}/verify` }),
+  listInvoiceCreditNotes: async (_, { invoice }) => ({ path: `/v1/invoices/${invoice}/credit-notes` }),
+  voidInvoice: async (api, { customer }) => ({
+    path: `/v1/invoices/${await issueOneOff(api, customer)}/void`,
+    body: {},
+  }),
   explainRatedLine: async (_, { ratedLine }) => ({ path: `/v1/rated-lines/${ratedLine}/explain` }),
   explainInvoiceLine: async (_, { invoice }) => ({ path: `/v1/invoices/${invoice}/line-items/2/explain` }),
   listEventsOfRatedLine: async (_, { ratedLine }) => ({ path: `/v1/rated-lines/${ratedLine}/explain/events` }),

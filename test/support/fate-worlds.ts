@@ -11,6 +11,14 @@ export type SentEvent = {
   readonly void: 'twin' | 'voided' | 'replaced' | undefined;
   readonly voidAt: number;
 };
+type Billed = {
+  readonly days: number;
+  readonly watermark: number;
+  /** The watermarks of its deltas. */
+  readonly deltas: readonly number[];
+};
+type WorldPeriod = Billed & { readonly from: number };
+
 export type World = {
   readonly subscriptions: readonly {
     readonly customer: number;
@@ -20,7 +28,7 @@ export type World = {
     readonly trialDays: number | null;
     readonly pause: { readonly from: number; readonly days: number } | null;
     readonly waives: boolean;
-    readonly invoices: readonly { readonly from: number; readonly days: number; readonly watermark: number }[];
+    readonly invoices: readonly WorldPeriod[];
   }[];
   readonly events: readonly SentEvent[];
   readonly watermark: number;
@@ -29,10 +37,10 @@ export type World = {
 };
 
 /** Billing periods of a subscription never overlap. */
-export const oneAfterTheOther = (periods: readonly { gap: number; days: number; watermark: number }[]) => {
+export const oneAfterTheOther = (periods: readonly (Billed & { readonly gap: number })[]): WorldPeriod[] => {
   let from = 0;
-  return periods.map(({ gap, days, watermark }) => {
-    const period = { from: from + gap, days, watermark };
+  return periods.map(({ gap, days, watermark, deltas }) => {
+    const period = { from: from + gap, days, watermark, deltas: deltas.map((behind) => watermark + behind) };
     from += gap + days;
     return period;
   });
@@ -54,3 +62,45 @@ export const insertVoids = async (
     format: 'JSONEachRow',
   });
 };
+
+/** The second event comes after the invoice of its day, which chance rarely makes of few worlds. */
+const late: World = {
+  subscriptions: [
+    {
+      customer: 2,
+      plan: 'plan_count',
+      from: 0,
+      to: null,
+      trialDays: null,
+      pause: null,
+      waives: false,
+      invoices: [{ from: 0, days: 15, watermark: 1, deltas: [] }],
+    },
+  ],
+  events: [0, 1].map((hour) => ({
+    name: 'cus_c',
+    event: 'call',
+    day: 1,
+    hour,
+    properties: {},
+    void: undefined,
+    voidAt: 0,
+  })),
+  watermark: 60,
+  cut: 0,
+};
+const changed = (subscription: Partial<World['subscriptions'][number]>, properties: Properties = {}): World => ({
+  ...late,
+  subscriptions: late.subscriptions.map((one) => ({ ...one, invoices: [], ...subscription })),
+  events: late.events.map((event) => ({ ...event, properties })),
+});
+/** So it is of each of these alone. */
+export const rareWorlds: readonly World[] = [
+  late,
+  changed({ invoices: [{ from: 0, days: 15, watermark: 1, deltas: [2] }] }),
+  changed({ pause: { from: 0, days: 20 } }),
+  changed({ to: 20, waives: true }),
+  changed({ plan: 'plan_amounts' }, { tokens: '12' }),
+  changed({ plan: 'plan_sum' }),
+  changed({ trialDays: 8 }),
+];

@@ -34,6 +34,8 @@ const statements: readonly string[] = [
    SELECT org, 0, 10, repeat('0', 64) ${fromOrganizations}`,
   `INSERT INTO invoice_series (organization_id, last_number, head_hash)
    SELECT org, 10, repeat('0', 64) ${fromOrganizations}`,
+  `INSERT INTO credit_note_series (organization_id, last_number, head_hash)
+   SELECT org, 10, repeat('0', 64) ${fromOrganizations}`,
   `INSERT INTO api_keys (id, organization_id, name, hint, key_hash, scopes, created_at, updated_at)
    SELECT ${id('key')}, org, 'x', 'x', sha256(n::text::bytea), '{read:meters}', ${begin}, ${begin} ${from}`,
   `INSERT INTO meters (id, organization_id, code, name, metadata, version, created_at, updated_at)
@@ -137,6 +139,10 @@ const statements: readonly string[] = [
      discount_total, tax_total, total, issued_at, previous_hash, hash, content_version, document_number)
    SELECT ${id('inv')}, org, 1000000 + n, 'period', ${id('cus')}, ${runId}, 'USD', 0, 0, 0, 0,
      ${end} + n * interval '1 second', repeat('0', 64), repeat('0', 64), 4, 'FILL-' || n ${from}`,
+  `INSERT INTO invoice_states (organization_id, invoice_id, series_number, customer_id, currency, state, total,
+     issued_at, due_at, metadata, version, updated_at)
+   SELECT org, ${id('inv')}, 1000000 + n, ${id('cus')}, 'USD', 'issued', 1, ${end} + n * interval '1 second',
+     ${end} + n * interval '1 second', '{}', 1, ${end} ${from}`,
   `INSERT INTO invoice_drafts (id, organization_id, kind, state, customer_id, currency, overrides, lines, line_count,
      subtotal, taxes, computed_at, metadata, version, created_at, updated_at)
    SELECT ${id('inv')}, org, 'one_off', 'draft', ${id('cus')}, 'USD', '{}', '[]', 1, 1, '[]', ${begin}, '{}', 1,
@@ -152,6 +158,10 @@ const statements: readonly string[] = [
      invoice_id, created_at)
    SELECT ${id('bpd')}, org, ${id('sub')}, ${id('cus')}, ${id('plv')}, ${begin}, ${end}, 1, ${begin}, ${end}, 'plan',
      'arrears', '2020-01', ${end}, ${id('cus')}, false, 'billed', 1, ${id('inv')}, ${begin} ${from}`,
+  `INSERT INTO late_periods (billing_period_id, organization_id, found_at)
+   SELECT ${id('bpd')}, org, ${begin} ${fromOthers}`,
+  `INSERT INTO late_usage_looks (organization_id, looked_sequence, looked_at)
+   SELECT org, 1, ${begin} ${fromOrganizations}`,
   `INSERT INTO rated_lines (id, organization_id, billing_period_id, subscription_id, period_start, period_end,
      charge_code, watermark, plan_version_id, position, line, unmeasured_events, rated_at)
    SELECT ${id('rln')}, org, ${id('bpd')}, ${id('sub')}, ${begin}, ${end}, 'c', 1, ${id('plv')}, 1, '{}', 0,
@@ -190,6 +200,15 @@ const statements: readonly string[] = [
   `INSERT INTO ingest_counts (organization_id, hour, gateway_id, received, accepted, repeated, duplicates, conflicts,
      rejected, not_final)
    SELECT org, ${begin} + (n % 20000) * interval '1 hour', 'gateway-' || n, 1, 1, 0, 0, 0, 0, 0 ${from}`,
+  `INSERT INTO credit_notes (id, organization_id, series_number, content_version, document_number, invoice_id,
+     customer_id, currency, reason, pre_payment_amount, post_payment_amount, subtotal, discount_total, tax_total, total,
+     issued_at, previous_hash, hash, line_count, metadata, time_zone)
+   SELECT ${id('crn')}, org, 1000000 + n, 1, 'FILL-' || n, ${id('inv')}, ${id('cus')}, 'USD', 'other', 0, 0, 0, 0, 0, 0,
+     ${end} + n * interval '1 second', repeat('0', 64), repeat('0', 64), 1, '{}', 'UTC' ${from}`,
+  `INSERT INTO credit_note_lines (organization_id, credit_note_id, position, invoice_id, invoice_line, amount)
+   SELECT org, ${id('crn')}, 1, ${id('inv')}, 1, 0 ${from}`,
+  `INSERT INTO credit_note_numbering (organization_id, stem, prefix, last_number)
+   SELECT org, 'CNFILL-' || n || '-', 'CNFILL-', 1 ${fromOthers}`,
   `INSERT INTO invoice_documents (organization_id, invoice_id, customer_id, state, time_zone)
    SELECT org, ${id('inv')}, ${id('cus')}, 'failed', 'UTC' ${from}`,
 ];

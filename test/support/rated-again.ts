@@ -12,9 +12,12 @@ export const expectRatedAgain = async ({ databaseUrl, clickhouseUrl }: Pipeline,
   const { body } = await api('GET', '/v1/invoices?state=issued&limit=1000');
   for (const { id } of body.items) {
     const invoice = (await api('GET', `/v1/invoices/${id}`)).body;
-    for (const { position, amount, description } of invoice.lines) {
+    for (const { position, amount, description, corrects } of invoice.lines) {
       const explained = await api('GET', `/v1/invoices/${id}/line-items/${position}/explain`);
-      expect(explained.body, description).toMatchObject({ output: { amount }, hashes: { is_as_rated: true } });
+      const hashes = { is_as_rated: true };
+      expect(explained.body, description).toMatchObject(
+        corrects ? { delta: { corrects }, hashes } : { output: { amount }, delta: null, hashes },
+      );
     }
   }
 };

@@ -75,6 +75,7 @@ export type Objects = Readonly<
     | 'run'
     | 'invoice'
     | 'draft'
+    | 'creditNote'
     | 'ratedLine'
     | 'simulation'
     | 'planMigration'
@@ -159,6 +160,17 @@ export const newOneOffInvoice = (customer_id: string) => ({
   lines: [{ description: 'A workshop', unit_amount: '180.00', quantity: '6' }],
 });
 
+/** Of a cent: an invoice takes many of them. */
+export const newCreditNote = (invoice_id: string) => ({ invoice_id, reason: 'other', amount: '0.01' });
+
+/** One that is issued, and that nothing else is done with. */
+export const issueOneOff = async (api: Call, customer: string): Promise<string> => {
+  const { id } = await made(api, '/v1/invoices', { ...newOneOffInvoice(customer), finalize: true });
+  const issued = await api('GET', `/v1/invoices/${id}?wait_seconds=25`);
+  if (issued.body.state !== 'issued') throw new Error(`the invoice ${id} is ${issued.body.state}`);
+  return id;
+};
+
 /** With `ingest` there is an event, too. */
 export const makeObjects = async (api: Call, externalId: string, ingest?: Call): Promise<Objects> => {
   const meters: { id: string }[] = [];
@@ -190,6 +202,9 @@ export const makeObjects = async (api: Call, externalId: string, ingest?: Call):
   const ended = await api('GET', `/v1/invoices/runs/${run.id}?wait_seconds=25`);
   if (ended.body.state !== 'completed') throw new Error(`the billing run ended as ${JSON.stringify(ended.body)}`);
   const [invoice] = (await api('GET', '/v1/invoices')).body.items;
+  // Its state has an entry of its own.
+  const noted = await api('PATCH', `/v1/invoices/${invoice.id}`, { metadata: { noted: 'yes' } });
+  if (noted.status !== 200) throw new Error(`the invoice was not changed: ${JSON.stringify(noted.body)}`);
   const explained = await api('GET', `/v1/invoices/${invoice.id}/line-items/2/explain`);
   const simulation = await made(api, '/v1/simulations', {
     from: started,
@@ -208,6 +223,7 @@ export const makeObjects = async (api: Call, externalId: string, ingest?: Call):
   const discount = await made(api, `/v1/customers/${customer.id}/discounts`, { coupon: coupon.code });
   await made(api, '/v1/test-clocks', {});
   const draft = await made(api, '/v1/invoices', newOneOffInvoice(externalId));
+  const creditNote = await made(api, '/v1/credit-notes', newCreditNote(invoice.id));
   await made(api, '/v1/issuing-entities', { legal_name: 'Example GmbH', number_format: { prefix: 'OBJ-' } });
   const offer = { customer_id: externalId, plan: llmProPlan.code, valid_until: '2040-01-01T00:00:00Z' };
   const quote = await made(api, '/v1/quotes', offer);
@@ -226,6 +242,7 @@ export const makeObjects = async (api: Call, externalId: string, ingest?: Call):
     run: run.id,
     invoice: invoice.id,
     draft: draft.id,
+    creditNote: creditNote.id,
     ratedLine: explained.body.id,
     simulation: simulation.id,
     planMigration,

@@ -75,6 +75,8 @@ const technical: readonly Technical[] = [
   { path: 'invoicer/invoices/invoices.postgres.ts', times: 1, because: rowsOfWork },
   { path: 'invoicer/periods/closings.postgres.ts', times: 4, because: `${rowsOfWork}; gauges` },
   { path: 'rater/run/billing-runs.postgres.ts', times: 3, because: rowsOfWork },
+  { path: 'rater/run/cut-deltas.postgres.ts', times: 1, because: rowsOfWork },
+  { path: 'rater/run/late-periods.postgres.ts', times: 2, because: rowsOfWork },
   { path: 'rater/run/backlog.postgres.ts', times: 2, because: 'gauges' },
   { path: 'rater/run/save-rated.postgres.ts', times: 6, because: rowsOfWork },
   { path: 'api/plan-migrations/migration-work.postgres.ts', times: 9, because: `leases; ${rowsOfWork}` },

@@ -55,6 +55,7 @@ describe('an export', () => {
       'price_overrides',
       'quotes',
       'invoices',
+      'credit_notes',
       'billed_to',
       'usage',
       'audit_log',
@@ -66,6 +67,7 @@ describe('an export', () => {
     const { current_period: _period, ...subscription } = body.subscriptions[0];
     expect((await api('GET', `/v1/subscriptions/${objects.subscription}`)).body).toMatchObject(subscription);
     expect(body.invoices).toEqual([(await api('GET', `/v1/invoices/${objects.invoice}`)).body]);
+    expect(body.credit_notes).toEqual([(await api('GET', `/v1/credit-notes/${objects.creditNote}`)).body]);
     expect(body.discounts).toEqual(
       (await api('GET', `/v1/customers/${objects.customer}/discounts?sort=created_at`)).body.items,
     );
@@ -143,6 +145,7 @@ describe('an export', () => {
       'rated_lines',
       'price_overrides',
       'quotes',
+      'credit_notes',
       'usage',
       'audit_log',
     ]);

@@ -360,6 +360,7 @@ describe('[I28] anchors', () => {
     expect(lines.filter(({ lane = 0 }) => lane === 0)).toMatchObject([
       { organization_id: tenant.organizationId, chain: 'audit', lane: 0, number: last, hash: (await rowAt(last)).hash },
       { organization_id: tenant.organizationId, chain: 'invoices', number: 4 },
+      { organization_id: tenant.organizationId, chain: 'credit_notes', number: 1 },
     ]);
     expect(await run('--anchors', path, '--write-anchors', path)).toMatchObject({ code: 0 });
     expect(readFileSync(path, 'utf8').trim().split('\n')).toHaveLength(lines.length);

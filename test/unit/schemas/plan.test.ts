@@ -48,6 +48,7 @@ const boundsOf = ([isMinimum, isCap, units]: [boolean, boolean, bigint], others:
     minimumCommitment: isMinimum ? bound('Minimum') : null,
     spendCap: isCap ? bound('Cap') : null,
     proration: isMinimum ? ('day' as const) : ('none' as const),
+    lateUsage: isCap ? ('report_only' as const) : ('bill_next' as const),
     entitlements: isCap ? everyEntitlement : [],
     addOn: null,
   };

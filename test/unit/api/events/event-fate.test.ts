@@ -63,6 +63,7 @@ const subscription: SubscriptionFacts = {
     [
       'plv_1',
       {
+        lateUsage: 'bill_next',
         charges: [
           { code: 'base', meter: undefined, interval: month },
           { code: 'used', meter: 'tokens', interval: month },
@@ -80,6 +81,7 @@ const subscription: SubscriptionFacts = {
       span: { start: 100, end: 200 },
       watermark: 20n,
       lines: [{ position: 1, charge: 'used' }],
+      deltas: [],
     },
   ],
 };
@@ -188,7 +190,9 @@ describe('[I11] where an event is billed, or why not', () => {
     ['without an amount, and void', [['tokens', '3']], { until: 20n, endedAs: 'void' }, 'void'],
   ] as const)('of a price that is in the event, %s', (_, properties, of, expected) => {
     const charges = [{ code: 'used', meter: 'tokens', interval: month, amountProperty: 'cost' }];
-    const versions = new Map([['plv_1', { charges, meters: new Map([['tokens', tokens]]) }]]);
+    const versions = new Map([
+      ['plv_1', { lateUsage: 'bill_next' as const, charges, meters: new Map([['tokens', tokens]]) }],
+    ]);
     const dynamic = { ...subscription, versions };
     const one = version({ properties, ...(of as Partial<EventVersion>) });
     const [billing] = billingOf(one, { ...facts, subscriptions: [dynamic] });
@@ -218,7 +222,10 @@ describe('[I11] where an event is billed, or why not', () => {
     // Another subscription that takes it goes before.
     const both = { ...facts, subscriptions: [{ ...free, changes: [pause] }, subscription] };
     expect(reasons(version(), both)).toEqual(['billed']);
-    const flat = new Map([...subscription.versions, ['plv_2', { charges: [], meters: new Map() }]]);
+    const flat = new Map([
+      ...subscription.versions,
+      ['plv_2', { lateUsage: 'bill_next', charges: [], meters: new Map() }],
+    ] as const);
     const other = { kind: 'plan', planVersionId: 'plv_2', interval: month, effectiveAt: 150, bills } as const;
     expect(reasons(version(), of([other], { versions: flat }))).toEqual(['no_charge']);
     expect(reasons(version({ occurredAtMs: 149 }), of([other], { versions: flat }))).toEqual(['period_open']);
@@ -265,5 +272,67 @@ describe('the meters of an event', () => {
     expect(measurementsOf(version({ properties: [['tokens', 'many']] }), [tokens])).toEqual([
       { meter: tokens, value: null },
     ]);
+  });
+});
+
+describe('[I15] an event of a period that has deltas', () => {
+  const [period] = subscription.periods;
+  const delta = { state: 'billed' as const, invoiceId: 'inv_2', lines: [{ position: 4, charge: 'used' }] };
+  const corrected = (
+    ...deltas: (typeof delta | { state: 'unchanged' | 'reported'; invoiceId: string; lines: [] })[]
+  ) => ({
+    ...facts,
+    subscriptions: [
+      {
+        ...subscription,
+        periods: period
+          ? [{ ...period, deltas: deltas.map((one, at) => ({ ...one, watermark: BigInt(30 + 10 * at) })) }]
+          : [],
+      },
+    ],
+  });
+  const told = (one: EventVersion, of: ReturnType<typeof corrected>) =>
+    billingOf(one, of).map(({ reason = 'billed', invoiceId, linePosition, takenBack }) => ({
+      reason,
+      invoiceId,
+      linePosition,
+      takenBack,
+    }))[0];
+  const second = { ...delta, invoiceId: 'inv_3' };
+
+  it('is on the first invoice that counts it', () => {
+    const of = corrected(delta, second);
+    expect(told(version({ from: 20n }), of)).toMatchObject({ invoiceId: 'inv_1', linePosition: 1 });
+    expect(told(version({ from: 21n }), of)).toMatchObject({ reason: 'billed', invoiceId: 'inv_2', linePosition: 4 });
+    expect(told(version({ from: 30n }), of)).toMatchObject({ invoiceId: 'inv_2' });
+    expect(told(version({ from: 31n }), of)).toMatchObject({ invoiceId: 'inv_3' });
+    expect(told(version({ from: 41n }), of)).toMatchObject({ reason: 'late', invoiceId: 'inv_1' });
+  });
+
+  it('is taken back by the first one that does not count it any more', () => {
+    const of = corrected(delta, second);
+    expect(told(version({ until: 21n, endedAs: 'void' }), of)).toMatchObject({
+      reason: 'billed',
+      invoiceId: 'inv_1',
+      takenBack: { invoiceId: 'inv_2', linePosition: 4 },
+    });
+    expect(told(version({ from: 25n, until: 31n, endedAs: 'replaced' }), of)).toMatchObject({
+      invoiceId: 'inv_2',
+      takenBack: { invoiceId: 'inv_3' },
+    });
+    expect(told(version({ from: 21n, until: 30n, endedAs: 'void' }), of)).toMatchObject({ reason: 'void' });
+    expect(told(version({ until: 41n, endedAs: 'void' }), of)?.takenBack).toBeUndefined();
+  });
+
+  it('that comes to nothing is billed by the first invoice, and where it is only reported it stays late', () => {
+    const unchanged = { state: 'unchanged' as const, invoiceId: 'inv_1', lines: [] as [] };
+    expect(told(version({ from: 21n }), corrected(unchanged))).toEqual({
+      reason: 'billed',
+      invoiceId: 'inv_1',
+      linePosition: undefined,
+      takenBack: undefined,
+    });
+    const reported = { ...unchanged, state: 'reported' as const };
+    expect(told(version({ from: 21n }), corrected(reported))).toMatchObject({ reason: 'late', invoiceId: 'inv_1' });
   });
 });

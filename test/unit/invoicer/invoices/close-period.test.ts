@@ -43,6 +43,7 @@ const closed = async (makesDrafts: boolean, draftMinutes: number): Promise<Close
     leaseNext: async () => undefined,
     putBack: async () => {},
     ratedLines: async () => [],
+    linesBefore: async () => [],
     invoiceGroups: async () => [group],
     billedPeriods: async () => new Set(),
     taxFacts: async () => undefined,

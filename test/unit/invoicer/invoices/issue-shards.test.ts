@@ -63,6 +63,7 @@ const organization = (count: number, more: Partial<IssuePorts> = {}) => {
     leaseShard: async () => waiting.shift(),
     leaseNext: async () => waiting.shift(),
     putBack: async (shard) => void waiting.unshift(shard),
+    linesBefore: async () => [],
     ratedLines: async () => [],
     invoiceGroups: async ({ shardNumber }) => {
       told.push(`read ${shardNumber}`);

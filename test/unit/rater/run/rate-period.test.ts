@@ -59,6 +59,12 @@ const preparing = async (some: {
       effects.push(`checked ${sequence}?`);
       return some.isChecked ?? true;
     },
+    late: {
+      nextLook: async (_: string, upTo: bigint) => {
+        effects.push(`look up to ${upTo}`);
+        return undefined;
+      },
+    },
   } as unknown as RatePorts;
   const moved = await prepareRun(ports, 250).catch((error: Error) => error.message);
   return { effects, moved };
@@ -67,14 +73,14 @@ const preparing = async (some: {
 describe('a billing run is prepared', () => {
   it('under a lease: the store is asked before the stream, then the run is cut at that watermark', async () => {
     const { effects, moved } = await preparing({});
-    expect(effects).toEqual(['lease', 'ask store', 'ask stream', 'set 7', 'checked 7?', 'cut at 7']);
+    expect(effects).toEqual(['lease', 'ask store', 'ask stream', 'set 7', 'checked 7?', 'look up to 7', 'cut at 7']);
     expect(moved).toBe(true);
   });
 
   it('at the watermark that was set first, whoever set it', async () => {
-    expect((await preparing({ set: 6n })).effects.slice(-2)).toEqual(['checked 6?', 'cut at 6']);
+    expect((await preparing({ set: 6n })).effects.slice(-3)).toEqual(['checked 6?', 'look up to 6', 'cut at 6']);
     const { effects } = await preparing({ run: { ...queued, watermark: 4n } });
-    expect(effects).toEqual(['lease', 'checked 4?', 'cut at 4']);
+    expect(effects).toEqual(['lease', 'checked 4?', 'look up to 4', 'cut at 4']);
   });
 
   it('later, and behind the others, while the identity check is behind', async () => {
