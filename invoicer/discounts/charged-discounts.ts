@@ -1,4 +1,7 @@
-/** The discounts that issued invoices have on what credits take back and deltas correct: how they are asked for, and the rows. Pure. */
+/**
+ * The discounts that issued invoices have on what credits take back and deltas correct: how they are asked for, and the
+ * rows. Pure.
+ */
 import assert from 'node:assert/strict';
 import { type DiscountJson, discountFromJson } from '#schemas/invoice/content-parts.ts';
 import { type Amount, parseStoredAmount } from '#schemas/money.ts';

@@ -8,8 +8,8 @@
  *      which discounts hold and what is used of them, which the lock of step 1 guards, too;
  *   3. draft, discount, tax, number and chain the others; of a shard that makes drafts, leave it at the taxed drafts;
  *   4. write invoices and lines, their billing periods as billed, deltas that are on no invoice as settled, what the
- *      invoices used of discounts, the new counters and head, and the shard's new state; drafts that were made, and what
- *      became of those that were finalized; the states that the invoices begin with.
+ *      invoices used of discounts, the new counters and head, and the shard's new state; drafts that were made, and
+ *      what became of those that were finalized; the states that the invoices begin with.
  *
  * So a number is taken only by an invoice that exists, and a process may die anywhere: either all of it happened or
  * none.

@@ -127,6 +127,8 @@ export const invoicePreview = {
       lines,
       subtotal: invoiceHead.subtotal,
       taxes: [],
+      discounts: invoiceHead.discounts,
+      discount_total: invoiceHead.discount_total,
       tax_total: invoiceHead.tax_total,
       total: invoiceHead.total,
       failures: [],

@@ -139,6 +139,20 @@ describe('a coupon', () => {
     expect(await stateOf(discount)).toBe('used 1 0');
   });
 
+  it('stays used where its invoice is voided', async () => {
+    const { life } = await subscribed(await plan('USD', flat('fee', '31.00')), '2027-01-01T00:00:00Z');
+    const discount = await ofCustomer(life.customer, await off('5.00', { duration: 'once' }));
+    await life.until('2027-01-02T00:00:00Z');
+    const [invoice] = await whole(life);
+    await sandbox.made(`/v1/invoices/${invoice.id}/void`, {});
+    await life.until('2027-02-02T00:00:00Z');
+    expect(await billed(life)).toEqual([
+      ['fee 31.00, -5.00', '31.00 5.00 0.00 26.00'],
+      ['fee 31.00', '31.00 0.00 0.00 31.00'],
+    ]);
+    expect(await stateOf(discount)).toBe('used 1 0');
+  });
+
   it('of an amount in each billing period goes on over its invoices, up to the amount', async () => {
     const { life, id } = await subscribed(
       await plan('USD', calls('5.00'), flat('fee', '31.00')),
