@@ -22,6 +22,7 @@ import { connectRedis, redisAnswers } from '#platform/stores/redis.ts';
 import { startJobLoop } from '#platform/work/job-loop.ts';
 import { hashApiKey } from '#schemas/api-key.ts';
 import { createPdfPool } from '../invoicer/documents/pdf-pool.piscina.ts';
+import { failAtCredit } from '../invoicer/fail-points.ts';
 import { createStoredEvents } from './events/events.clickhouse.ts';
 import { createLineEvents } from './explain/line-events.clickhouse.ts';
 import { createCountEvents } from './exports/exported-usage.clickhouse.ts';
@@ -82,6 +83,7 @@ await runProcess(log, config.shutdownMsMax, async () => {
   const readWatermark = createReadWatermark(config.streamName);
   const pdfs = createPdfPool((error) => log.warn({ err: error }, 'the thread of documents ended'));
   const stores = createStores(vault);
+  const failPoint = createFailPoint(config.failPoint);
   const app = createApi({
     log,
     metrics,
@@ -115,6 +117,7 @@ await runProcess(log, config.shutdownMsMax, async () => {
     },
     ports: {
       ...stores,
+      creditIssuing: failAtCredit(stores.creditIssuing, failPoint),
       makePdf: pdfs.make,
       lineEvents: createLineEvents(clickhouse),
       readUsage: createReadUsage(clickhouse),
@@ -147,7 +150,7 @@ await runProcess(log, config.shutdownMsMax, async () => {
     pollMs: config.jobPollMs,
     log,
     metrics,
-    failPoint: createFailPoint(config.failPoint),
+    failPoint,
     digestOf,
     organizationClock: sameForAll(systemClock),
   });

@@ -3,6 +3,7 @@
  * the one place that knows adapters, so that tests register the very same routes.
  */
 import type { Vault } from '#platform/secrets/vault.ts';
+import { creditNoteIssuing } from '../invoicer/credits/credit-notes.postgres.ts';
 import { type ApiKeyPorts, apiKeyRoutes } from './access/api-key-routes.ts';
 import { createApiKeyStore } from './access/api-keys.postgres.ts';
 import { auditLog } from './access/audit-log.postgres.ts';
@@ -24,6 +25,15 @@ import { priceRoutes } from './catalog/price-routes.ts';
 import { sourceRowStore } from './catalog/source-rows.postgres.ts';
 import { type TestClockPorts, testClockRoutes } from './clocks/test-clock-routes.ts';
 import { testClockStore } from './clocks/test-clocks.postgres.ts';
+import { couponRoutes } from './coupons/coupon-routes.ts';
+import { couponStore } from './coupons/coupons.postgres.ts';
+import { discountFacts } from './coupons/discount-facts.postgres.ts';
+import { discountRoutes } from './coupons/discount-routes.ts';
+import { discountStore } from './coupons/discounts.postgres.ts';
+import { promotionCodeRoutes } from './coupons/promotion-code-routes.ts';
+import { promotionCodeStore } from './coupons/promotion-codes.postgres.ts';
+import { type CreditNotePorts, creditNoteRoutes } from './credits/credit-note-routes.ts';
+import { creditNoteReader } from './credits/credit-notes.postgres.ts';
 import { createCustomerDetails } from './customers/customer-details.postgres.ts';
 import { customerLifeRoutes } from './customers/customer-life-routes.ts';
 import { parentStore } from './customers/customer-parents.postgres.ts';
@@ -41,14 +51,19 @@ import { ratedLines } from './explain/rated-lines.postgres.ts';
 import { customerExportRoutes } from './exports/customer-export-routes.ts';
 import type { ExportPorts } from './exports/export-customer.ts';
 import { exportedRows } from './exports/exported-rows.postgres.ts';
+import { type InvoiceExportPorts, invoiceExportRoutes } from './exports/invoice-export-routes.ts';
+import { invoiceExports } from './exports/invoice-exports.postgres.ts';
 import { billedWith } from './invoices/billed-with.postgres.ts';
 import { closingReader } from './invoices/closings.postgres.ts';
 import { invoiceDraftStore } from './invoices/drafts.postgres.ts';
 import { createInvoiceDocuments } from './invoices/invoice-documents.postgres.ts';
 import { type InvoicePorts, invoiceRoutes } from './invoices/invoice-routes.ts';
+import { invoiceStates } from './invoices/invoice-states.postgres.ts';
 import { invoiceReader } from './invoices/invoices.postgres.ts';
+import { issuedParts } from './invoices/issued-parts.postgres.ts';
 import { lateUsageReader } from './invoices/late-usage.postgres.ts';
 import { lateUsageRoutes } from './invoices/late-usage-routes.ts';
+import { payerTerms } from './invoices/payer-terms.postgres.ts';
 import { issuingEntityStore } from './issuing/issuing-entities.postgres.ts';
 import { issuingEntityRoutes } from './issuing/issuing-entity-routes.ts';
 import { candidateStore } from './plan-migrations/candidates.postgres.ts';
@@ -91,6 +106,10 @@ export const createStores = (vault: Vault) => ({
   priceOverrides: priceOverrideStore,
   taxRates: taxRateStore,
   taxFacts,
+  coupons: couponStore,
+  promotionCodes: promotionCodeStore,
+  discounts: discountStore,
+  discountFacts,
   customers: createCustomerStore(vault),
   customerDetails: createCustomerDetails(vault),
   parents: parentStore,
@@ -106,9 +125,14 @@ export const createStores = (vault: Vault) => ({
   quotes: createQuoteStore(vault),
   invoices: invoiceReader,
   invoiceDrafts: invoiceDraftStore,
+  invoiceStates,
+  issuedParts,
+  payerTerms,
   billedWith,
   addRun,
   invoiceDocuments: createInvoiceDocuments(vault),
+  creditNotes: creditNoteReader,
+  creditIssuing: creditNoteIssuing,
   closings: closingReader,
   lateUsage: lateUsageReader,
   ratingRuns,
@@ -124,6 +148,7 @@ export const createStores = (vault: Vault) => ({
   apiKeys: createApiKeyStore(vault),
   auditLog,
   exportedRows,
+  invoiceExports,
 });
 
 /** The stores, and what some routes need beyond them, each as its file declares it. */
@@ -131,7 +156,9 @@ export type ApiPorts = ReturnType<typeof createStores> &
   UsagePorts &
   EntitlementPorts &
   ExportPorts &
+  InvoiceExportPorts &
   InvoicePorts &
+  CreditNotePorts &
   RatingRunPorts &
   SimulationPorts &
   TestClockPorts &
@@ -153,13 +180,17 @@ export const resourceRoutes: readonly ((routes: Routes, ports: ApiPorts) => void
   creditUnitRoutes,
   priceRoutes,
   taxRateRoutes,
+  couponRoutes,
+  promotionCodeRoutes,
   customerRoutes,
   customerLifeRoutes,
   customerExportRoutes,
+  invoiceExportRoutes,
   priceOverrideRoutes,
   subscriptionRoutes,
   subscriptionChangeRoutes,
   oneTimeChargeRoutes,
+  discountRoutes,
   quoteRoutes,
   quoteLinkRoutes,
   planMigrationRoutes,
@@ -170,6 +201,7 @@ export const resourceRoutes: readonly ((routes: Routes, ports: ApiPorts) => void
   entitlementRoutes,
   issuingEntityRoutes,
   invoiceRoutes,
+  creditNoteRoutes,
   lateUsageRoutes,
   ratingRunRoutes,
   explainRoutes,

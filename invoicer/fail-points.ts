@@ -1,9 +1,10 @@
 /**
- * The fail points of the invoicer and of its scheduler (`platform/process/fail-point.ts`), around their ports and never
- * inside of a use case. Without one the ports come back as they are.
+ * The fail points of the invoicer, of its scheduler and of credit notes (`platform/process/fail-point.ts`), around
+ * their ports and never inside of a use case. Without one the ports come back as they are.
  */
 import { around, type FailPoint } from '#platform/process/fail-point.ts';
 import type { ClockPorts } from './clocks/advance-clock.ts';
+import type { IssueCreditPorts } from './credits/issue-credit.ts';
 import type { IssuePorts } from './invoices/close-period.ts';
 import type { CloseJobPorts } from './periods/close-jobs.ts';
 
@@ -24,6 +25,12 @@ export const failAtClock = (ports: ClockPorts, failPoint: FailPoint | undefined)
   failPoint
     ? { ...ports, step: around(ports.step, failPoint, { before: 'clock.before_step', after: 'clock.after_step' }) }
     : ports;
+
+export const failAtCredit = (ports: IssueCreditPorts, failPoint: FailPoint | undefined): IssueCreditPorts => {
+  if (!failPoint) return ports;
+  const places = { before: 'credit.before_write', after: 'credit.before_commit' } as const;
+  return { ...ports, writeCreditNote: around(ports.writeCreditNote, failPoint, places) };
+};
 
 export const failAtIssue = <Ports extends IssuePorts>(ports: Ports, failPoint: FailPoint | undefined): Ports => {
   if (!failPoint) return ports;

@@ -6,6 +6,8 @@ import { startQueue } from '#platform/stores/queue.graphile.ts';
 import { billingChannels } from '#schemas/billing-run.ts';
 import { clockJobs } from './clocks/clock-jobs.ts';
 import { createTestClocks } from './clocks/test-clocks.postgres.ts';
+import type { DiscountedInvoices } from './discounts/discount-facts.ts';
+import { discountFacts } from './discounts/discount-uses.postgres.ts';
 import { failAtClock, failAtClose, failAtIssue } from './fail-points.ts';
 import { createInvoiceStore } from './invoices/invoices.postgres.ts';
 import { createShardIssuer } from './invoices/issue-shards.ts';
@@ -29,6 +31,7 @@ await runWorker('invoicer', options, ({ config, log, metrics, tracer, postgres }
   const adapters = {
     ...createInvoiceStore(postgres, config.jobLeaseSeconds),
     taxFacts: createTaxFacts(postgres),
+    discountFacts: (invoices: DiscountedInvoices) => discountFacts(postgres, invoices),
     taxEngine: createTaxEngine({
       url: config.taxEngineUrl,
       key: config.taxEngineKey,

@@ -3,6 +3,8 @@
  * column. A test goes over every column of the database: each is in here, or stands in `undigested.ts` with the reason.
  */
 import { auditedBillingRun, auditedInvoice, auditedSubscription } from '#schemas/audited-billing.ts';
+import { auditedCreditNote } from '#schemas/audited-credit-note.ts';
+import { auditedInvoiceState } from '#schemas/audited-invoice-state.ts';
 import type { AuditedObject, ChildRows } from '#schemas/audited-object.ts';
 import { auditedPlanMigration } from '#schemas/audited-plan-migration.ts';
 import { auditedSimulation } from '#schemas/audited-simulation.ts';
@@ -289,39 +291,44 @@ export const auditedObjects = {
   simulation: auditedSimulation,
   plan_migration: auditedPlanMigration,
   test_clock: ofOneRow.test_clock,
-  issuing_entity: ofOneRow.issuing_entity,
+  issuing_entity: withColumns(ofOneRow.issuing_entity, { credit_note_prefix: 'text' }),
   invoice: auditedInvoice,
-  invoice_draft: {
-    table: 'invoice_drafts',
-    organization: 'organization_id',
-    created: ['invoice_draft.created'],
-    createdAt: 'created_at',
-    isVersioned: true,
-    columns: {
-      id: 'text',
-      organization_id: 'text',
-      kind: 'text',
-      state: 'text',
-      customer_id: 'text',
-      currency: 'text',
-      finalize_at: 'instant',
-      overrides: 'text',
-      lines: 'text',
-      line_count: 'text',
-      subtotal: 'text',
-      taxes: 'text',
-      computed_at: 'instant',
-      watermark: 'text',
-      computed_lines: 'text',
-      postponed: 'text',
-      test_clock_id: 'text',
-      metadata: 'text',
-      version: 'text',
-      created_at: 'instant',
-      updated_at: 'instant',
+  invoice_state: auditedInvoiceState,
+  invoice_draft: withColumns(
+    {
+      table: 'invoice_drafts',
+      organization: 'organization_id',
+      created: ['invoice_draft.created'],
+      createdAt: 'created_at',
+      isVersioned: true,
+      columns: {
+        id: 'text',
+        organization_id: 'text',
+        kind: 'text',
+        state: 'text',
+        customer_id: 'text',
+        currency: 'text',
+        finalize_at: 'instant',
+        overrides: 'text',
+        lines: 'text',
+        line_count: 'text',
+        subtotal: 'text',
+        taxes: 'text',
+        computed_at: 'instant',
+        watermark: 'text',
+        computed_lines: 'text',
+        postponed: 'text',
+        test_clock_id: 'text',
+        metadata: 'text',
+        version: 'text',
+        created_at: 'instant',
+        updated_at: 'instant',
+      },
+      children: [],
     },
-    children: [],
-  },
+    { reissue_of: 'text', discounts: 'text' },
+  ),
+  credit_note: auditedCreditNote,
 } as const satisfies Record<string, AuditedObject>;
 
 export type AuditedType = keyof typeof auditedObjects;

@@ -45,8 +45,14 @@ export type InvoicePeriod = {
 export const LineKind = { charge: 'charge', item: 'item', delta: 'delta' } as const;
 export type LineKind = (typeof LineKind)[keyof typeof LineKind];
 
-/** What of a line, or of all lines together, a coupon takes off. */
-export type InvoiceDiscount = { readonly couponId: string; readonly amount: Amount };
+/** What of a line, or of all lines together, a discount takes off; below zero of what is given back. */
+export type InvoiceDiscount = {
+  readonly discountId: string;
+  readonly couponId: string;
+  /** Of the coupon as it stood when the invoice was issued. */
+  readonly name: string;
+  readonly amount: Amount;
+};
 
 /** A tax on a line, or on all lines that have it. */
 export type InvoiceTax = {
@@ -125,7 +131,7 @@ export type InvoiceTerms = {
 
 /** Sums of the lines. */
 export type InvoiceTotals = {
-  /** One a coupon, in the order in which lines have them. */
+  /** One a discount and name, in the order in which lines have them. */
   readonly discounts: readonly InvoiceDiscount[];
   /** One a rate and treatment, in the order in which lines have them. */
   readonly taxes: readonly InvoiceTax[];

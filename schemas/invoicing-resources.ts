@@ -38,4 +38,11 @@ export const invoicingResources = {
       },
     },
   },
+  credit_note: {
+    prefix: 'crn',
+    noun: 'credit note',
+    tag: 'Credit notes',
+    about: 'What corrects issued invoices, which never change.',
+    scope: 'credit_notes',
+  },
 } as const satisfies Readonly<Record<string, Resource>>;

@@ -1,7 +1,7 @@
 /** Who issues invoices: a legal entity of an organization. */
 import type { PostalAddress, TaxId } from '#schemas/http/customers.ts';
 import type { Seller } from '#schemas/invoice.ts';
-import type { NumberFormat } from '#schemas/number-format.ts';
+import { creditNotePrefixOf, defaultNumberFormat, type NumberFormat } from '#schemas/number-format.ts';
 
 export type IssuingEntity = {
   readonly id: string;
@@ -11,6 +11,8 @@ export type IssuingEntity = {
   /** By whose calendar an invoice is of a year. */
   readonly timeZone: string;
   readonly numberFormat: NumberFormat;
+  /** Of its credit notes; null follows from that of its invoices. */
+  readonly creditNotePrefix: string | null;
 };
 
 export type IssuingEntityRow = {
@@ -23,10 +25,11 @@ export type IssuingEntityRow = {
   number_year: boolean;
   number_padding: number;
   number_reset: NumberFormat['reset'];
+  credit_note_prefix: string | null;
 };
 
-export const issuingEntityColumns =
-  'id, legal_name, address, tax_ids, time_zone, number_prefix, number_year, number_padding, number_reset';
+export const issuingEntityColumns = `id, legal_name, address, tax_ids, time_zone, number_prefix, number_year,
+  number_padding, number_reset, credit_note_prefix`;
 
 export const issuingEntityFromRow = (row: IssuingEntityRow): IssuingEntity => ({
   id: row.id,
@@ -40,7 +43,17 @@ export const issuingEntityFromRow = (row: IssuingEntityRow): IssuingEntity => ({
     padding: row.number_padding,
     reset: row.number_reset,
   },
+  creditNotePrefix: row.credit_note_prefix,
 });
+
+/** How credit notes of an issuer, or of nobody in particular, are numbered, and by the year of which time zone. */
+export const creditNoteFormat = (
+  entity: Pick<IssuingEntity, 'creditNotePrefix' | 'numberFormat' | 'timeZone'> | undefined,
+): { readonly format: NumberFormat; readonly timeZone: string } => {
+  const numberFormat = entity?.numberFormat ?? defaultNumberFormat;
+  const prefix = entity?.creditNotePrefix ?? creditNotePrefixOf(numberFormat.prefix);
+  return { format: { ...numberFormat, prefix }, timeZone: entity?.timeZone ?? 'UTC' };
+};
 
 /** What invoices say of it. */
 export const sellerOf = ({ legalName, address, taxIds }: IssuingEntity): Seller => ({ legalName, address, taxIds });

@@ -22,3 +22,7 @@ export const stemOf = ({ prefix, includesYear }: NumberFormat, year: number): st
 
 export const documentNumberOf = (stem: string, number: number, { padding }: NumberFormat): string =>
   `${stem}${String(number).padStart(padding, '0')}`;
+
+/** Of credit notes, where their issuer has no prefix of its own for them: another one than of all invoices. */
+export const creditNotePrefixOf = (prefix: string): string =>
+  prefix === defaultNumberFormat.prefix ? 'CN-' : `CN-${prefix}`;

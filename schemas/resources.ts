@@ -5,6 +5,7 @@
  * it with (`api/route/openapi.ts`). The key of a row is the `object_type` of its entries, and begins its error codes.
  */
 
+import { couponResources } from '#schemas/coupon-resources.ts';
 import { invoiceConflicts } from '#schemas/invoice/conflicts.ts';
 import { invoicingResources } from '#schemas/invoicing-resources.ts';
 import type { ColumnForm, Failure, Resource } from '#schemas/resource.ts';
@@ -407,6 +408,7 @@ export const resources = {
     },
     stored: { table: 'test_clocks', columns: { name: 'text', metadata: 'text' } },
   },
+  ...couponResources,
   ...invoicingResources,
 } as const satisfies Readonly<Record<string, Resource>>;
 

@@ -17,9 +17,26 @@ const hashedColumns = [
   'invoices.tax_total',
 ];
 
+/** Of credit notes. */
+const hashedOfCredit = [
+  'credit_notes.reason',
+  'credit_notes.memo',
+  'credit_notes.settlement',
+  'credit_notes.pre_payment_amount',
+  'credit_notes.post_payment_amount',
+  'credit_notes.issuing_entity_id',
+  'credit_notes.seller',
+  'credit_notes.buyer_digest',
+  'credit_notes.discounts',
+  'credit_notes.taxes',
+  'credit_notes.discount_total',
+  'credit_notes.tax_total',
+];
+
 /** Columns of audited tables that no digest holds. */
 export const undigested: Readonly<Record<string, string>> = {
   ...Object.fromEntries(hashedColumns.map((name) => [name, 'is in the hash of the invoice, which its entry holds'])),
+  ...Object.fromEntries(hashedOfCredit.map((name) => [name, 'is in the hash of the credit note, which is digested'])),
   'api_keys.last_used_at': 'moves with use, at most once a minute, and decides nothing',
   'billing_runs.started_at': 'is what progress is told by, and decides nothing',
   'billing_runs.is_cut': 'says how far the work on a run is, and is true of each that was completed',
@@ -37,6 +54,8 @@ export const undigested: Readonly<Record<string, string>> = {
   'billing_run_shards.draft_lines': 'are gone once drafts are made of them, and are billed nowhere',
   'billing_run_shards.drafted': 'counts drafts, each of which has an entry of its own',
   'invoice_drafts.run_id': 'names the run that tries to finalize it: the entries of the draft say what came of that',
+  'coupons.redemptions': 'counts discounts, each of which has an entry of its own',
+  'promotion_codes.redemptions': 'counts discounts, each of which has an entry of its own',
   'one_time_charges.billing_period_id': 'names the billing period that was written from it, whose item names it',
   'subscriptions.has_charges': 'says whether there are one-time charges of it, which are digested by themselves',
   'billing_periods.payer_id': 'is the customer of the invoice that bills it',
@@ -63,7 +82,11 @@ export const unaudited: Readonly<Record<string, string>> = {
   audit_heads: 'is held against the last link of its chain',
   outbox: 'says nothing that the entries beside it do not say, and is forgotten after 30 days',
   invoice_series: 'is held against the last link of its chain',
+  credit_note_series: 'is held against the last link of its chain',
+  credit_note_numbering: 'count document numbers, which are in the hashes of credit notes and unique',
+  credit_note_lines: 'are in the hash of their credit note, which is digested',
   numbering_series: 'count document numbers, which are in the hashes of invoices and unique',
+  discount_uses: 'say what invoices took off, which is in their hashes',
   data_keys: 'authenticate themselves: a wrapped key that was changed does not open',
   customer_keys: 'authenticate themselves: a wrapped key that was changed does not open',
   invoice_documents: 'are made of invoices, and made again wherever they are not what was made',

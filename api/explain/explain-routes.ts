@@ -75,7 +75,7 @@ const deltaJson = async (
 };
 
 const explain = async (db: Db, line: ExplainedLine, ports: ExplainPorts) => {
-  const { id, ratedAt, invoice, output, hashes } = line;
+  const { id, ratedAt, invoice, discounts, output, hashes } = line;
   const { lineEvents, ratedLines } = ports;
   const input = ratingInputToJson(line.input);
   const query = queryOf(db, line);
@@ -87,6 +87,7 @@ const explain = async (db: Db, line: ExplainedLine, ports: ExplainPorts) => {
     rated_at: formatInstant(ratedAt),
     invoice_id: invoice?.id ?? null,
     line_position: invoice?.position ?? null,
+    discounts,
     input,
     output,
     hashes: hashes ? { ...hashes, is_as_rated: hashes.input === again.input && hashes.output === again.output } : null,

@@ -4,7 +4,7 @@ import { isCounted } from '#schemas/charge-schedule.ts';
 import { worthOf } from '#schemas/credit-unit.ts';
 import { isCurrency } from '#schemas/currency.ts';
 import type { PartTiming } from '#schemas/due-parts.ts';
-import type { CorrectionJson } from '#schemas/invoice/content-parts.ts';
+import type { CorrectionJson, DiscountJson } from '#schemas/invoice/content-parts.ts';
 import { type Amount, parseAmount, parseStoredAmount } from '#schemas/money.ts';
 import { usageNames } from '#schemas/names.ts';
 import { oneTimeChargeToJson } from '#schemas/one-time-charge.ts';
@@ -31,6 +31,8 @@ export type ExplainedLine = {
   readonly ratedAt: Instant;
   /** The invoice that bills it; undefined where the line was not issued. */
   readonly invoice: { readonly id: string; readonly position: number } | undefined;
+  /** What the invoice took off it, in the order in which it was taken off. */
+  readonly discounts: readonly DiscountJson[];
   /** Put together from what is stored now, of which nothing may have changed since. */
   readonly input: RatingInput;
   readonly output: RatedLineJson;
@@ -48,7 +50,7 @@ SELECT l.id, l.line, l.watermark, l.unmeasured_events::text AS unmeasured_events
   trim_scale(coalesce(h.unit_amount, h.amount))::text AS one_time_amount,
   l.plan_version_id, s.currency, v.currency AS plan_currency, v.charges, v.terms,
   m.meter_code AS code, mv.version_number, mv.id AS meter_version_id, mv.definition, i.invoice_id,
-  i.position AS invoice_position,
+  i.position AS invoice_position, i.discounts,
   (SELECT json_object_agg(o.id, o.price) FROM price_overrides o
     WHERE o.organization_id = l.organization_id AND o.id = ANY (ARRAY(
       SELECT one -> 'sources' ->> 'price_override_id' FROM json_array_elements(l.line -> 'price_spans') AS one))
@@ -126,6 +128,7 @@ type LineRow = {
   definition: unknown;
   invoice_id: string | null;
   invoice_position: number | null;
+  discounts: DiscountJson[] | null;
   override_prices: Readonly<Record<string, PriceJson>> | null;
   credit_rates: Readonly<Record<string, string>> | null;
 };
@@ -247,6 +250,7 @@ const fromRow = (row: LineRow): ExplainedLine => {
       row.invoice_id === null || row.invoice_position === null
         ? undefined
         : { id: row.invoice_id, position: row.invoice_position },
+    discounts: row.discounts ?? [],
     input: inputFromRow(row, span, meter),
     output: { ...lacking, ...row.line },
     hashes: hashesFromRow(row),

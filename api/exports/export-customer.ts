@@ -12,10 +12,14 @@ import type { AuditLog } from '../access/audit-log.postgres.ts';
 import { entryJson } from '../access/audit-log-routes.ts';
 import { overrideJson } from '../catalog/price-override-routes.ts';
 import type { PriceOverrideStore } from '../catalog/price-overrides.postgres.ts';
+import { discountJson } from '../coupons/coupon-json.ts';
+import type { DiscountStore } from '../coupons/discounts.postgres.ts';
+import { creditNoteJson } from '../credits/credit-note-json.ts';
+import type { CreditNoteReader } from '../credits/credit-notes.postgres.ts';
 import type { CustomerDetailsStore, DetailsVersion } from '../customers/customer-details.postgres.ts';
 import { customerJson } from '../customers/customer-routes.ts';
 import type { Customer, CustomerStore } from '../customers/customers.postgres.ts';
-import { invoiceJson } from '../invoices/invoice-json.ts';
+import { contentJson, invoiceJson } from '../invoices/invoice-json.ts';
 import type { InvoiceReader } from '../invoices/invoices.postgres.ts';
 import { quoteJson } from '../quotes/quote-json.ts';
 import type { QuoteStore } from '../quotes/quotes.postgres.ts';
@@ -34,12 +38,14 @@ export type ExportPorts = {
   readonly customerDetails: Pick<CustomerDetailsStore, 'detailsVersions'>;
   readonly subscriptions: Pick<SubscriptionStore, 'subscriptionList' | 'subscriptions'>;
   readonly oneTimeCharges: Pick<OneTimeChargeStore, 'chargeList' | 'charges'>;
+  readonly discounts: Pick<DiscountStore, 'discountList' | 'discounts'>;
   readonly priceOverrides: Pick<PriceOverrideStore, 'overrideList' | 'overrides'>;
   readonly quotes: Pick<QuoteStore, 'quoteList' | 'quotes'>;
   readonly invoices: Pick<
     InvoiceReader,
     'invoiceList' | 'invoices' | 'invoice' | 'customerInvoiceList' | 'customerInvoices'
   >;
+  readonly creditNotes: Pick<CreditNoteReader, 'creditNote' | 'creditNoteList' | 'creditNotes'>;
   readonly auditLog: AuditLog;
   readonly exportedRows: ExportedRows;
   readonly countEvents: CountEvents;
@@ -70,7 +76,7 @@ type Section = { readonly scope: string; readonly items: () => AsyncGenerator<un
 
 /** What of an invoice of another customer is of this one. */
 const partJson = (invoice: IssuedInvoice, customerId: string) => {
-  const { id: invoice_id, customer_id, number, issued_at, currency, periods, lines } = invoiceJson(invoice);
+  const { id: invoice_id, customer_id, number, issued_at, currency, periods, lines } = contentJson(invoice);
   const isOwn = (of: { readonly customer_id: string }): boolean => of.customer_id === customerId;
   return {
     customer_id,
@@ -148,6 +154,18 @@ const sectionsOf = (
           }
       },
     },
+    discounts: {
+      scope: 'read:discounts',
+      items: async function* () {
+        const holder = { customerId: id, subscriptionId: null };
+        for await (const discount of everyRow(ports.discounts.discountList, organizationId, {}, (page) =>
+          ports.discounts.discounts(db, holder, page),
+        )) {
+          audited.push(discount.id);
+          yield discountJson(discount, nowMs);
+        }
+      },
+    },
     rated_lines: {
       scope: 'read:subscriptions',
       items: async function* () {
@@ -184,14 +202,31 @@ const sectionsOf = (
     invoices: {
       scope: 'read:invoices',
       items: async function* () {
-        const asked = { customer_id: id, state: 'issued' };
-        for await (const head of everyRow(ports.invoices.invoiceList, organizationId, asked, (page) =>
-          ports.invoices.invoices(db, page),
+        for await (const head of everyRow(ports.invoices.invoiceList, organizationId, { customer_id: id }, (page) =>
+          ports.invoices.invoices(db, page, nowMs),
         )) {
-          const invoice = 'issued' in head ? await ports.invoices.invoice(db, head.issued.id) : undefined;
+          if (!('issued' in head)) continue;
+          const { invoice: listed, state } = head.issued;
+          const invoice = await ports.invoices.invoice(db, listed.id);
           if (invoice === undefined) continue;
           audited.push(invoice.id);
-          yield invoiceJson(invoice, 'issued' in head ? head.metadata : undefined);
+          yield invoiceJson({ invoice, state });
+        }
+      },
+    },
+    credit_notes: {
+      scope: 'read:credit_notes',
+      items: async function* () {
+        for await (const { note } of everyRow(
+          ports.creditNotes.creditNoteList,
+          organizationId,
+          { customer_id: id },
+          (page) => ports.creditNotes.creditNotes(db, page),
+        )) {
+          const whole = await ports.creditNotes.creditNote(db, note.id);
+          if (whole === undefined) continue;
+          audited.push(note.id);
+          yield creditNoteJson(whole);
         }
       },
     },
@@ -199,10 +234,10 @@ const sectionsOf = (
       scope: 'read:invoices',
       items: async function* () {
         for await (const head of everyRow(ports.invoices.customerInvoiceList, organizationId, {}, (page) =>
-          ports.invoices.customerInvoices(db, id, page),
+          ports.invoices.customerInvoices(db, id, page, nowMs),
         )) {
-          if (!('issued' in head) || head.issued.customerId === id) continue;
-          const invoice = await ports.invoices.invoice(db, head.issued.id);
+          if (!('issued' in head) || head.issued.invoice.customerId === id) continue;
+          const invoice = await ports.invoices.invoice(db, head.issued.invoice.id);
           if (invoice !== undefined) yield partJson(invoice, id);
         }
       },

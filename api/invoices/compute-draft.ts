@@ -15,6 +15,7 @@ import { policyOf, ratePlan } from '../../rater/price/rate.ts';
 import { billableReader } from '../../rater/run/billable-periods.ts';
 import { periodsToMeasure } from '../../rater/run/measured-periods.ts';
 import { pricesToRead } from '../../rater/run/price-spans.ts';
+import { type DiscountDraftPorts, discountDrafts } from '../coupons/discount-drafts.ts';
 import type { Db } from '../route/define-route.ts';
 import type { UpcomingReader } from '../subscription-views/upcoming.postgres.ts';
 import { type TaxDraftPorts, taxDraft } from '../taxes/tax-drafts.ts';
@@ -22,13 +23,14 @@ import type { ReadUsage } from '../usage/usage.clickhouse.ts';
 import type { ReadWatermark } from '../usage/watermark.postgres.ts';
 import type { DraftPeriod, InvoiceDraft, InvoiceDraftStore } from './drafts.postgres.ts';
 
-export type ComputeDraftPorts = TaxDraftPorts & {
-  readonly readUsage: ReadUsage;
-  readonly readWatermark: ReadWatermark;
-  readonly upcoming: Pick<UpcomingReader, 'versions' | 'meters' | 'prices'>;
-  readonly organizations: { readonly organization: (db: Db) => Promise<{ readonly rounding: PolicyRounding }> };
-  readonly invoiceDrafts: Pick<InvoiceDraftStore, 'periodRows' | 'computedLines' | 'linesBefore'>;
-};
+export type ComputeDraftPorts = TaxDraftPorts &
+  DiscountDraftPorts & {
+    readonly readUsage: ReadUsage;
+    readonly readWatermark: ReadWatermark;
+    readonly upcoming: Pick<UpcomingReader, 'versions' | 'meters' | 'prices'>;
+    readonly organizations: { readonly organization: (db: Db) => Promise<{ readonly rounding: PolicyRounding }> };
+    readonly invoiceDrafts: Pick<InvoiceDraftStore, 'periodRows' | 'computedLines' | 'linesBefore'>;
+  };
 
 export type ComputedDraft = { readonly content: DraftInvoice; readonly asOf: Instant };
 
@@ -95,8 +97,12 @@ export const computeDraft = async (
 ): Promise<ComputedDraft> => {
   const { id, customerId, currency } = draft;
   const parties = { customerId, currency, terms };
-  const taxed = (content: DraftInvoice) => taxDraft(ports, db, content, now);
-  if (draft.kind === 'one_off') return { content: await taxed(oneOffInvoice(parties, draft.items)), asOf: now };
+  const discountIds = draft.overrides.discounts ?? [];
+  const reduced = async (content: DraftInvoice, rated: readonly RatedLine[]) => {
+    const [discounted] = await discountDrafts(ports, db, [{ draft: content, discountIds, issuedAt: now }], rated);
+    return taxDraft(ports, db, discounted ?? content, now);
+  };
+  if (draft.kind === 'one_off') return { content: await reduced(oneOffInvoice(parties, draft.items), []), asOf: now };
   const isLarge = periods.length > computedPeriodsMax;
   const watermark = isLarge ? (draft.watermark ?? 0n) : await ports.readWatermark(db);
   const lines: ReadonlyMap<string, readonly RatedLine[]> = isLarge
@@ -109,5 +115,6 @@ export const computeDraft = async (
     const linesBefore = before.get(period.correction?.before.billingPeriodId ?? '') ?? [];
     return { ...period, watermark, lines: lines.get(period.billingPeriodId) ?? [], linesBefore };
   });
-  return { content: await taxed(draftInvoice(parties, rated)), asOf: isLarge ? draft.computedAt : now };
+  const content = await reduced(draftInvoice(parties, rated), [...lines.values()].flat());
+  return { content, asOf: isLarge ? draft.computedAt : now };
 };

@@ -4,25 +4,35 @@ import { runAction } from '#schemas/billing-run.ts';
 import type { Currency } from '#schemas/currency.ts';
 import { FailureError, type Fault } from '#schemas/failures.ts';
 import { IdParam, NoContent } from '#schemas/http/fields.ts';
-import { InvoicePatch, NewOneOffInvoice } from '#schemas/http/invoice-drafts.ts';
+import { NewOneOffInvoice } from '#schemas/http/invoice-drafts.ts';
+import { computedOf, InvoicePatch, InvoicePatchBody } from '#schemas/http/invoice-patch.ts';
 import { InvoiceHead } from '#schemas/http/invoices.ts';
 import type { DraftOverrides } from '#schemas/invoice/draft-overrides.ts';
+import type { DraftInvoice, InvoiceState, InvoiceTerms } from '#schemas/invoice.ts';
 import type { Instant } from '#schemas/period.ts';
 import { hourOf } from '#schemas/subscription-state.ts';
-import { oneOffInvoice, plainTerms } from '../../invoicer/invoices/draft-invoice.ts';
+import { oneOffInvoice } from '../../invoicer/invoices/draft-invoice.ts';
 import type { OrganizationStore } from '../access/organization.postgres.ts';
+import { type DiscountDraftPorts, discountDrafts } from '../coupons/discount-drafts.ts';
+import type { DiscountStore } from '../coupons/discounts.postgres.ts';
 import type { CustomerStore } from '../customers/customers.postgres.ts';
 import type { Db, Routes } from '../route/define-route.ts';
-import { found, readInstant, refuseFaults, updated } from '../route/resource-fields.ts';
+import { found, readInstant, refuseFaults } from '../route/resource-fields.ts';
 import { type TaxDraftPorts, taxDraft } from '../taxes/tax-drafts.ts';
-import { draftHeadJson } from './draft-json.ts';
+import { type ChangeIssuedPorts, changeIssued } from './change-issued.ts';
+import { draftEntry, draftHeadJson, lastingDraft } from './draft-json.ts';
 import type { InvoiceDraft, InvoiceDraftStore } from './drafts.postgres.ts';
-import { type FinalizePorts, finalizeAtFault, finalizeDraft, openDraft } from './finalize-draft.ts';
+import { type FinalizePorts, finalizeAtFault, finalizeDraft, invoiceToChange, openDraft } from './finalize-draft.ts';
+import type { PayerTerms } from './payer-terms.postgres.ts';
 import { itemsOf } from './write-one-off.ts';
 
 export type InvoiceDraftPorts = FinalizePorts &
+  ChangeIssuedPorts &
+  DiscountDraftPorts &
   TaxDraftPorts & {
+    readonly discounts: Pick<DiscountStore, 'heldDiscounts'>;
     readonly invoiceDrafts: InvoiceDraftStore;
+    readonly payerTerms: PayerTerms;
     readonly customers: Pick<CustomerStore, 'payer'>;
     readonly organizations: Pick<OrganizationStore, 'organization'>;
   };
@@ -56,37 +66,48 @@ const readFinalizeAt = (
   return at;
 };
 
-/** The entry is of what changes with its version alone: amounts and periods move by themselves. */
-const lasting = ({
-  id,
-  state,
-  finalize_at,
-  memo,
-  purchase_order,
-  custom_fields,
-  metadata,
-  version,
-}: ReturnType<typeof draftHeadJson>) => ({
-  id,
-  state,
-  finalize_at,
-  memo,
-  purchase_order,
-  custom_fields,
-  metadata,
-  version,
-});
+/** With the discounts that it was asked to have, and the taxes of now. Throws `VALIDATION_FAILED`. */
+const reduceOneOff = async (
+  ports: Pick<InvoiceDraftPorts, 'discounts' | 'discountFacts' | 'taxFacts'>,
+  db: Db,
+  content: DraftInvoice,
+  discountIds: readonly string[],
+  hour: Instant,
+): Promise<DraftInvoice> => {
+  const held = await ports.discounts.heldDiscounts(db, content.customerId, discountIds);
+  const message = 'must be a discount of the customer that is not ended';
+  refuseFaults(
+    discountIds.flatMap((id, index) =>
+      held.has(id) ? [] : [{ field: `discounts[${index}]`, code: 'not_found', message }],
+    ),
+  );
+  const [discounted] = await discountDrafts(ports, db, [{ draft: content, discountIds, issuedAt: hour }], []);
+  return taxDraft(ports, db, discounted ?? content, hour);
+};
 
-const draftEntry = (
-  how: 'created' | 'finalizing' | 'deleted',
-  objectId: string,
-  about: { readonly before?: object; readonly after?: object },
-) => ({ action: `invoice_draft.${how}`, objectType: 'invoice_draft', objectId, ...about });
+const refuseStateOfDraft = (state: InvoiceState): never => {
+  throw new FailureError(
+    'INVOICE_STATE_CONFLICT',
+    `The invoice is a draft and can't become ${state}: POST /v1/invoices/{id}/finalize has it issued.`,
+  );
+};
+
+/** Of what no request sets, or of issued invoices alone. */
+const draftFaults = (body: Static<typeof InvoicePatch>): Fault[] => [
+  ...computedOf(body).map((field) => ({ field, code: 'not_allowed', message: 'is computed, and set by no request' })),
+  ...(body.amount_paid === undefined
+    ? []
+    : [{ field: 'amount_paid', code: 'not_allowed', message: 'is of an issued invoice: nothing is paid of a draft' }]),
+];
 
 export const invoiceDraftRoutes = ({ change }: Routes, ports: InvoiceDraftPorts): void => {
   const { invoiceDrafts, customers, organizations } = ports;
-  const shown = async (db: Db, draft: InvoiceDraft) =>
-    draftHeadJson(draft, db.organizationId, (await invoiceDrafts.draftPeriods(db, [draft.id])).get(draft.id) ?? []);
+  const termsOf = async (db: Db, customerId: string): Promise<InvoiceTerms> =>
+    (await ports.payerTerms(db, [customerId])).get(customerId) as InvoiceTerms;
+  const shown = async (db: Db, draft: InvoiceDraft) => {
+    const periods = (await invoiceDrafts.draftPeriods(db, [draft.id])).get(draft.id) ?? [];
+    return draftHeadJson(draft, db.organizationId, periods, await termsOf(db, draft.customerId));
+  };
   const runCreated = (runId: string) => ({
     action: runAction('billing', 'created'),
     objectType: 'billing_run',
@@ -117,26 +138,27 @@ export const invoiceDraftRoutes = ({ change }: Routes, ports: InvoiceDraftPorts)
         faults.push({ field: 'finalize_at', code: 'not_allowed', message: 'must not stand beside finalize' });
       refuseFaults(faults);
       const { id: customerId, clock } = payer;
+      const terms = await termsOf(db, customerId);
+      const content = oneOffInvoice({ customerId, currency, terms }, items);
+      const { discounts, taxes } = await reduceOneOff(ports, db, content, body.discounts ?? [], hour);
       const draft = {
         customerId,
         currency,
         finalizeAt,
         items,
-        taxes: (await taxDraft(ports, db, oneOffInvoice({ customerId, currency, terms: plainTerms }, items), hour))
-          .taxes,
-        overrides: overridesOf(body),
+        discounts,
+        taxes,
+        overrides: { ...overridesOf(body), ...(body.discounts && { discounts: body.discounts }) },
         metadata: body.metadata ?? {},
       };
       const made = await invoiceDrafts.addOneOff(db, { ...draft, testClockId: clock?.id ?? null }, new Date(nowMs));
-      const after = await shown(db, made);
-      const entry = draftEntry('created', made.id, { after: lasting(after) });
+      const entry = draftEntry('created', made.id, { after: lastingDraft(made) });
       const location = `${url}/${made.id}`;
-      if (body.finalize !== true) return { status: 201, body: after, location, changes: [entry] };
+      if (body.finalize !== true) return { status: 201, body: await shown(db, made), location, changes: [entry] };
       const asker = { requestId, apiKeyId: caller.keyId };
-      const handed = await finalizeDraft(ports, db, made, asker, hour, new Date(nowMs));
-      const last = await shown(db, handed.draft);
-      const finalizing = draftEntry('finalizing', made.id, { before: lasting(after), after: lasting(last) });
-      return { status: 201, body: last, location, changes: [entry, finalizing, runCreated(handed.runId)] };
+      const { draft: last, runId } = await finalizeDraft(ports, db, made, asker, hour, new Date(nowMs));
+      const finalizing = draftEntry('finalizing', made.id, { before: lastingDraft(made), after: lastingDraft(last) });
+      return { status: 201, body: await shown(db, last), location, changes: [entry, finalizing, runCreated(runId)] };
     },
   );
 
@@ -146,16 +168,23 @@ export const invoiceDraftRoutes = ({ change }: Routes, ports: InvoiceDraftPorts)
       method: 'PATCH',
       url: `${url}/:id`,
       operation: 'updateInvoice',
-      summary: 'Change what a draft says beside its lines, and when it is finalized',
+      summary: 'Change what a draft says beside its lines, or the state of an issued invoice',
       params: IdParam,
-      body: InvoicePatch,
+      body: InvoicePatchBody,
+      documentedBody: InvoicePatch,
       answers: { 200: InvoiceHead },
-      failures: ['INVOICE_NOT_FOUND', 'INVOICE_NOT_DRAFT', 'INVOICE_FINALIZING'],
+      failures: ['INVOICE_NOT_FOUND', 'INVOICE_IMMUTABLE', 'INVOICE_STATE_CONFLICT', 'INVOICE_FINALIZING'],
     },
     async ({ db, params, body, nowMs, matchVersion }) => {
-      const draft = await openDraft(ports, db, params.id);
+      const target = await invoiceToChange(ports, db, params.id);
+      if ('issued' in target) {
+        matchVersion(target.issued.version);
+        return changeIssued(ports, db, params.id, target.issued, body, new Date(nowMs));
+      }
+      const { draft } = target;
       matchVersion(draft.version);
-      const faults: Fault[] = [];
+      if (body.state !== undefined) refuseStateOfDraft(body.state);
+      const faults = draftFaults(body);
       const asked = readFinalizeAt(body.finalize_at, draft, hourOf(draft, nowMs), faults);
       refuseFaults(faults);
       const changed = {
@@ -163,9 +192,9 @@ export const invoiceDraftRoutes = ({ change }: Routes, ports: InvoiceDraftPorts)
         overrides: { ...draft.overrides, ...overridesOf(body) },
         metadata: body.metadata ?? draft.metadata,
       };
-      const before = await shown(db, draft);
-      const after = await shown(db, await invoiceDrafts.changeDraft(db, draft.id, changed, new Date(nowMs)));
-      return updated('invoice_draft', before, after, { lasting });
+      const after = await invoiceDrafts.changeDraft(db, draft.id, changed, new Date(nowMs));
+      const entry = draftEntry('updated', draft.id, { before: lastingDraft(draft), after: lastingDraft(after) });
+      return { body: await shown(db, after), changes: [entry] };
     },
   );
 
@@ -178,18 +207,19 @@ export const invoiceDraftRoutes = ({ change }: Routes, ports: InvoiceDraftPorts)
       summary: 'Delete the draft of a one-off invoice',
       params: IdParam,
       answers: { 204: NoContent },
-      failures: ['INVOICE_NOT_FOUND', 'INVOICE_NOT_DRAFT', 'INVOICE_FINALIZING', 'INVOICE_DRAFT_BILLS_PERIODS'],
+      failures: ['INVOICE_NOT_FOUND', 'INVOICE_IMMUTABLE', 'INVOICE_FINALIZING', 'INVOICE_DRAFT_BILLS_PERIODS'],
     },
     async ({ db, params, nowMs, matchVersion }) => {
-      const draft = await openDraft(ports, db, params.id);
+      const target = await invoiceToChange(ports, db, params.id);
+      if ('issued' in target) throw new FailureError('INVOICE_IMMUTABLE');
+      const { draft } = target;
       matchVersion(draft.version);
       if (draft.kind === 'period') throw new FailureError('INVOICE_DRAFT_BILLS_PERIODS');
-      const before = await shown(db, draft);
       await invoiceDrafts.deleteDraft(db, draft.id, new Date(nowMs));
       return {
         status: 204,
         body: undefined,
-        changes: [draftEntry('deleted', draft.id, { before: lasting(before) })],
+        changes: [draftEntry('deleted', draft.id, { before: lastingDraft(draft) })],
       };
     },
   );
@@ -208,7 +238,6 @@ export const invoiceDraftRoutes = ({ change }: Routes, ports: InvoiceDraftPorts)
     async ({ db, params, caller, requestId, nowMs, matchVersion }) => {
       const draft = await openDraft(ports, db, params.id);
       matchVersion(draft.version);
-      const before = await shown(db, draft);
       const asker = { requestId, apiKeyId: caller.keyId };
       const { draft: handed, runId } = await finalizeDraft(
         ports,
@@ -218,13 +247,12 @@ export const invoiceDraftRoutes = ({ change }: Routes, ports: InvoiceDraftPorts)
         hourOf(draft, nowMs),
         new Date(nowMs),
       );
-      const after = await shown(db, handed);
       return {
         status: 202,
-        body: after,
+        body: await shown(db, handed),
         location: `${url}/${draft.id}`,
         changes: [
-          draftEntry('finalizing', draft.id, { before: lasting(before), after: lasting(after) }),
+          draftEntry('finalizing', draft.id, { before: lastingDraft(draft), after: lastingDraft(handed) }),
           runCreated(runId),
         ],
       };

@@ -2,10 +2,17 @@
 import { newId } from '#platform/process/ids.ts';
 import { type Currency, isCurrency } from '#schemas/currency.ts';
 import { isId } from '#schemas/ids.ts';
-import { type TaxJson, taxFromJson, taxToJson } from '#schemas/invoice/content-parts.ts';
+import {
+  type DiscountJson,
+  discountFromJson,
+  discountToJson,
+  type TaxJson,
+  taxFromJson,
+  taxToJson,
+} from '#schemas/invoice/content-parts.ts';
 import type { DraftOverrides } from '#schemas/invoice/draft-overrides.ts';
 import { type ItemJson, itemFromJson, itemToJson, type OneOffItem } from '#schemas/invoice/one-off.ts';
-import type { InvoiceKind, InvoiceTax } from '#schemas/invoice.ts';
+import type { InvoiceDiscount, InvoiceKind, InvoiceTax } from '#schemas/invoice.ts';
 import { type Amount, formatAmount, parseStoredAmount, sumAmounts } from '#schemas/money.ts';
 import type { Instant } from '#schemas/period.ts';
 import type { RatedLine } from '#schemas/rated-line.ts';
@@ -38,9 +45,12 @@ export type InvoiceDraft = ResourceHead & {
   readonly lineCount: number;
   /** As it was computed last, when, and at which watermark. */
   readonly subtotal: Amount;
+  readonly discounts: readonly InvoiceDiscount[];
   readonly taxes: readonly InvoiceTax[];
   readonly computedAt: Instant;
   readonly watermark: bigint | null;
+  /** The voided invoice that it takes the place of. */
+  readonly reissueOf: string | null;
   readonly testClockId: string | null;
   readonly clockNow: Instant | null;
   /** The run that finalizes it at this moment. */
@@ -62,9 +72,11 @@ type DraftRow = ResourceRow & {
   lines: ItemJson[] | null;
   line_count: number;
   subtotal: string;
+  discounts: DiscountJson[];
   taxes: TaxJson[];
   computed_at: Date;
   watermark: bigint | null;
+  reissue_of: string | null;
   test_clock_id: string | null;
   clock_now: Date | null;
   finalizing_run_id: string | null;
@@ -79,8 +91,8 @@ const failureOf = `coalesce(r.failure, (
 const columns = (
   lines: string,
 ): string => `d.id, d.kind, d.state, d.customer_id, d.currency, d.finalize_at, d.overrides,
-  ${lines} AS lines, d.line_count, d.subtotal::text, d.taxes, d.computed_at, d.watermark, d.test_clock_id, d.metadata,
-  d.version, d.created_at, d.updated_at,
+  ${lines} AS lines, d.line_count, d.subtotal::text, d.discounts, d.taxes, d.computed_at, d.watermark, d.reissue_of,
+  d.test_clock_id, d.metadata, d.version, d.created_at, d.updated_at,
   (SELECT k.now_at FROM test_clocks k WHERE k.id = d.test_clock_id) AS clock_now,
   (SELECT r.id FROM billing_runs r WHERE r.id = d.run_id AND r.state IN ('queued', 'running')) AS finalizing_run_id,
   (SELECT ${failureOf} FROM billing_runs r WHERE r.id = d.run_id AND r.state NOT IN ('queued', 'running')) AS failure`;
@@ -100,9 +112,11 @@ const fromRow = (row: DraftRow): InvoiceDraft => {
     items: (row.lines ?? []).map(itemFromJson),
     lineCount: row.line_count,
     subtotal,
+    discounts: row.discounts.map(discountFromJson),
     taxes: row.taxes.map(taxFromJson),
     computedAt: row.computed_at.getTime(),
     watermark: row.watermark,
+    reissueOf: row.reissue_of,
     testClockId: row.test_clock_id,
     clockNow: row.clock_now?.getTime() ?? null,
     finalizingRunId: row.finalizing_run_id,
@@ -113,9 +127,10 @@ const fromRow = (row: DraftRow): InvoiceDraft => {
 
 export type NewOneOff = Pick<
   InvoiceDraft,
-  'customerId' | 'currency' | 'finalizeAt' | 'overrides' | 'items' | 'taxes' | 'metadata'
+  'customerId' | 'currency' | 'finalizeAt' | 'overrides' | 'items' | 'discounts' | 'taxes' | 'metadata'
 > & {
   readonly testClockId: string | null;
+  readonly reissueOf?: string;
 };
 
 const periodsStatement = `SELECT p.draft_id, json_agg(${groupPeriodColumns} ORDER BY ${periodOrder}) AS periods
@@ -144,15 +159,6 @@ export const invoiceDraftStore = {
       [db.organizationId, ids],
     );
     return rows.map(fromRow);
-  },
-  /** Of invoices that were drafts, by id. */
-  metadataOf: async (db: Db, ids: readonly string[]): Promise<ReadonlyMap<string, Record<string, string>>> => {
-    if (ids.length === 0) return new Map();
-    const { rows } = await db.query<{ id: string; metadata: Record<string, string> }>(
-      'SELECT id, metadata FROM invoice_drafts WHERE organization_id = $1 AND id = ANY ($2)',
-      [db.organizationId, ids],
-    );
-    return new Map(rows.map(({ id, metadata }) => [id, metadata]));
   },
   /** By draft, in the order of their lines. */
   draftPeriods: async (db: Db, ids: readonly string[]): Promise<ReadonlyMap<string, readonly DraftPeriod[]>> => {
@@ -195,8 +201,9 @@ export const invoiceDraftStore = {
     const id = newId('inv');
     await db.query(
       `INSERT INTO invoice_drafts (id, organization_id, kind, state, customer_id, currency, finalize_at, overrides,
-         lines, line_count, subtotal, computed_at, test_clock_id, metadata, taxes, version, created_at, updated_at)
-       VALUES ($1, $2, 'one_off', 'draft', $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, 1, $10, $10)`,
+         lines, line_count, subtotal, computed_at, test_clock_id, metadata, taxes, discounts, reissue_of, version, created_at,
+         updated_at)
+       VALUES ($1, $2, 'one_off', 'draft', $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, 1, $10, $10)`,
       [
         id,
         db.organizationId,
@@ -211,6 +218,8 @@ export const invoiceDraftStore = {
         draft.testClockId,
         draft.metadata,
         JSON.stringify(draft.taxes.map((tax) => taxToJson(tax, draft.currency))),
+        JSON.stringify(draft.discounts.map((discount) => discountToJson(discount, draft.currency))),
+        draft.reissueOf ?? null,
       ],
     );
     return (await invoiceDraftStore.draft(db, id)) as InvoiceDraft;

@@ -6,11 +6,36 @@ import type { Db } from '../route/define-route.ts';
 import { found } from '../route/resource-fields.ts';
 import type { NewRun } from '../runs/runs.postgres.ts';
 import type { InvoiceDraft, InvoiceDraftStore } from './drafts.postgres.ts';
+import type { InvoiceStates, IssuedState } from './invoice-states.postgres.ts';
 
 export type FinalizePorts = {
   readonly invoiceDrafts: Pick<InvoiceDraftStore, 'draft' | 'handToRun'>;
   readonly addRun: (db: Db, run: NewRun, now: Date) => Promise<string>;
+  readonly invoiceStates: Pick<InvoiceStates, 'lockState'>;
   readonly invoices: { readonly isIssued: (db: Db, id: string) => Promise<boolean> };
+};
+
+const refuseFinalizing = ({ id, finalizingRunId }: InvoiceDraft): void => {
+  if (finalizingRunId !== null)
+    throw new FailureError(
+      'INVOICE_FINALIZING',
+      `The billing run ${finalizingRunId} finalizes it: GET /v1/invoices/${id}?wait_seconds=25 waits for the invoice.`,
+    );
+};
+
+export type ToChange = { readonly draft: InvoiceDraft } | { readonly issued: IssuedState };
+
+/** A draft that nobody finalizes, or the state of an issued invoice; locked. */
+export const invoiceToChange = async (
+  { invoiceDrafts, invoiceStates }: Pick<FinalizePorts, 'invoiceDrafts' | 'invoiceStates'>,
+  db: Db,
+  id: string,
+): Promise<ToChange> => {
+  // Whoever waits for the lock while it is issued finds it issued.
+  const draft = await invoiceDrafts.draft(db, id, 'lock');
+  if (draft?.state !== 'draft') return { issued: found(await invoiceStates.lockState(db, id), 'INVOICE_NOT_FOUND') };
+  refuseFinalizing(draft);
+  return { draft };
 };
 
 /** Locked, and nobody finalizes it; refused otherwise. */
@@ -23,11 +48,7 @@ export const openDraft = async (
   if (draft?.state === 'issued' || (!draft && (await invoices.isIssued(db, id))))
     throw new FailureError('INVOICE_NOT_DRAFT');
   const open = found(draft?.state === 'draft' ? draft : undefined, 'INVOICE_NOT_FOUND');
-  if (open.finalizingRunId !== null)
-    throw new FailureError(
-      'INVOICE_FINALIZING',
-      `The billing run ${open.finalizingRunId} finalizes it: GET /v1/invoices/${id}?wait_seconds=25 waits for the invoice.`,
-    );
+  refuseFinalizing(open);
   return open;
 };
 

@@ -5,13 +5,17 @@ import { linesToJson, periodsToJson } from '#schemas/invoice/content-3.ts';
 import { laterLineToJson, laterMembersToJson } from '#schemas/invoice/content-4.ts';
 import { hashedLine } from '#schemas/invoice/hashed-parts.ts';
 import type { IssuedInvoice } from '#schemas/invoice.ts';
+import { formatMinorUnits } from '#schemas/money.ts';
+import type { IssuedState } from './invoice-states.postgres.ts';
+
+/** An invoice with the state that it is in. */
+export type StatedInvoice = { readonly invoice: IssuedInvoice; readonly state: IssuedState };
 
 /**
- * An issued invoice is what was hashed, and beside it its state and what other content versions have: its billing
- * periods as a list with whose they are, and of the only one what callers know from version 1.
+ * What was hashed, and beside it what other content versions have: its billing periods as a list with whose they are,
+ * and of the only one what callers know from version 1.
  */
-export const invoiceJson = (invoice: IssuedInvoice, metadata: Readonly<Record<string, string>> = {}) => {
-  const content = issuedInvoiceToJson(invoice);
+export const contentJson = (invoice: IssuedInvoice) => {
   const periods = periodsToJson(invoice);
   const [only] = periods.length === 1 ? periods : [];
   return {
@@ -20,27 +24,38 @@ export const invoiceJson = (invoice: IssuedInvoice, metadata: Readonly<Record<st
     period: only ? { start: only.start, end: only.end } : null,
     watermark: only?.watermark ?? null,
     ...laterMembersToJson(invoice),
-    ...content,
+    ...issuedInvoiceToJson(invoice),
     periods,
     lines: linesToJson(
       invoice,
       invoice.lines.map((line) => ({ ...hashedLine(line, invoice.currency), ...laterLineToJson(line, invoice) })),
     ),
-    state: 'issued',
-    finalize_at: null,
-    finalizing_run_id: null,
-    failure: null,
-    as_of: null,
-    metadata,
-    // It never changes.
-    version: 1,
-    created_at: formatInstant(invoice.issuedAt),
-    updated_at: formatInstant(invoice.issuedAt),
   };
 };
 
+const stateToJson = ({ state, currency, amountCredited, amountPaid, amountDue }: IssuedState) => ({
+  state,
+  amount_credited: formatMinorUnits(amountCredited, currency),
+  amount_paid: formatMinorUnits(amountPaid, currency),
+  amount_due: formatMinorUnits(amountDue, currency),
+});
+
+export const invoiceJson = ({ invoice, state }: StatedInvoice) => ({
+  ...contentJson(invoice),
+  ...stateToJson(state),
+  finalize_at: null,
+  finalizing_run_id: null,
+  failure: null,
+  as_of: null,
+  reissue_of: state.reissueOf,
+  metadata: state.metadata,
+  version: state.version,
+  created_at: formatInstant(invoice.issuedAt),
+  updated_at: formatInstant(state.updatedAt),
+});
+
 /** Without its lines, for lists. */
-export const invoiceHeadJson = (invoice: IssuedInvoice, metadata: Readonly<Record<string, string>>) => {
-  const { lines: _lines, ...head } = invoiceJson(invoice, metadata);
+export const invoiceHeadJson = (stated: StatedInvoice) => {
+  const { lines: _lines, ...head } = invoiceJson(stated);
   return head;
 };

@@ -1,18 +1,16 @@
 /** `/v1/invoices`. */
 
 import { Type } from 'typebox';
-import { type Caller, hasScope } from '#platform/access/authenticate.ts';
-import { FailureError } from '#schemas/failures.ts';
 import { CustomerId } from '#schemas/http/customers.ts';
 import { exampleId } from '#schemas/http/example-parts.ts';
 import { IdParam, idParam } from '#schemas/http/fields.ts';
 import { Invoice, InvoiceHead } from '#schemas/http/invoices.ts';
 import { RunWait, RunWaitDocument } from '#schemas/http/runs.ts';
 import { withOverrides } from '#schemas/invoice/draft-overrides.ts';
+import type { InvoiceTerms, IssuedInvoice } from '#schemas/invoice.ts';
 import { hourOf } from '#schemas/subscription-state.ts';
 import { invoiceHtml } from '../../invoicer/documents/invoice-html.ts';
-import { plainTerms } from '../../invoicer/invoices/draft-invoice.ts';
-import type { Routes } from '../route/define-route.ts';
+import type { Db, Routes } from '../route/define-route.ts';
 import { listJson, listSchema } from '../route/lists.ts';
 import { found } from '../route/resource-fields.ts';
 import { waitForRun } from '../runs/wait-for-run.ts';
@@ -20,30 +18,27 @@ import { type BillingRunPorts, billingRunRoutes } from './billing-run-routes.ts'
 import { type ComputeDraftPorts, computeDraft } from './compute-draft.ts';
 import { draftHeadJson, draftJson } from './draft-json.ts';
 import { type InvoiceDraftPorts, invoiceDraftRoutes } from './draft-routes.ts';
-import { invoiceHeadJson, invoiceJson } from './invoice-json.ts';
+import { invoiceHeadJson, invoiceJson, type StatedInvoice } from './invoice-json.ts';
+import type { InvoiceStates, IssuedState } from './invoice-states.postgres.ts';
 import type { ListedInvoice } from './invoices.postgres.ts';
-import { type DocumentPorts, invoicePdf, readDocument } from './make-document.ts';
+import { type IssuedPartPorts, issuedPartRoutes } from './issued-part-routes.ts';
+import { type DocumentPorts, invoicePdf, readDocument, refuseWithheld } from './make-document.ts';
 import { type InvoicePreviewPorts, invoicePreviewRoutes } from './preview-routes.ts';
 
 export type InvoicePorts = BillingRunPorts &
   InvoiceDraftPorts &
   ComputeDraftPorts &
   InvoicePreviewPorts &
-  DocumentPorts;
+  DocumentPorts &
+  IssuedPartPorts & { readonly invoiceStates: InvoiceStates };
 
 /** The path has more than the id. */
 const InvoiceIdParam = idParam(exampleId('inv', 8));
 
-/** A document says who it is for. */
-const refuseWithheld = (caller: Caller): void => {
-  if (!hasScope(caller, 'read:customers'))
-    throw new FailureError('MISSING_SCOPE', 'A document needs read:customers too.');
-};
-
 const listedJson = (tenant: string) => (listed: ListedInvoice) =>
   'issued' in listed
-    ? invoiceHeadJson(listed.issued, listed.metadata)
-    : draftHeadJson(listed.draft, tenant, listed.periods);
+    ? invoiceHeadJson(listed.issued)
+    : draftHeadJson(listed.draft, tenant, listed.periods, listed.terms);
 
 const customerInvoiceRoute = ({ list }: Routes, { customers, invoices }: InvoicePorts): void =>
   list(
@@ -58,20 +53,25 @@ const customerInvoiceRoute = ({ list }: Routes, { customers, invoices }: Invoice
       answers: { 200: listSchema(InvoiceHead) },
       failures: ['CUSTOMER_NOT_FOUND'],
     },
-    async ({ db, params, query }) => {
+    async ({ db, params, query, nowMs }) => {
       const { id } = found(await customers.customer(db, params.id), 'CUSTOMER_NOT_FOUND');
-      return listJson(query, await invoices.customerInvoices(db, id, query), listedJson(db.organizationId));
+      return listJson(query, await invoices.customerInvoices(db, id, query, nowMs), listedJson(db.organizationId));
     },
   );
 
 export const invoiceRoutes = (routes: Routes, ports: InvoicePorts): void => {
   const { get, list } = routes;
   const { invoices, invoiceDrafts, isServing } = ports;
+  const stated = async (db: Db, invoice: IssuedInvoice): Promise<StatedInvoice> => ({
+    invoice,
+    state: (await ports.invoiceStates.statesOf(db, [invoice.id])).get(invoice.id) as IssuedState,
+  });
   const tag = 'Invoices';
   billingRunRoutes(routes, ports);
   invoicePreviewRoutes(routes, ports);
   invoiceDraftRoutes(routes, ports);
   customerInvoiceRoute(routes, ports);
+  issuedPartRoutes(routes, ports);
 
   list(
     {
@@ -84,7 +84,8 @@ export const invoiceRoutes = (routes: Routes, ports: InvoicePorts): void => {
       answers: { 200: listSchema(InvoiceHead) },
       failures: [],
     },
-    async ({ db, query }) => listJson(query, await invoices.invoices(db, query), listedJson(db.organizationId)),
+    async ({ db, query, nowMs }) =>
+      listJson(query, await invoices.invoices(db, query, nowMs), listedJson(db.organizationId)),
   );
 
   get(
@@ -117,11 +118,12 @@ export const invoiceRoutes = (routes: Routes, ports: InvoicePorts): void => {
           ? invoiceHtml(await readDocument(ports, db, invoice))
           : await invoicePdf(ports, db, invoice, nowMs);
       }
-      if (issued) return invoiceJson(issued, (await invoiceDrafts.metadataOf(db, [issued.id])).get(issued.id));
+      if (issued) return invoiceJson(await stated(db, issued));
       const draft = await invoiceDrafts.draft(db, params.id);
       const open = found(draft?.state === 'draft' ? draft : undefined, 'INVOICE_NOT_FOUND');
       const periods = (await invoiceDrafts.draftPeriods(db, [open.id])).get(open.id) ?? [];
-      const terms = withOverrides(plainTerms, open.overrides);
+      const payer = (await ports.payerTerms(db, [open.customerId])).get(open.customerId) as InvoiceTerms;
+      const terms = withOverrides(payer, open.overrides);
       const { content, asOf } = await computeDraft(ports, db, open, periods, terms, hourOf(open, nowMs));
       return draftJson(open, db.organizationId, content, asOf);
     },

@@ -1,6 +1,7 @@
 /** Reads invoices, and asks for billing runs. Issuing is the invoicer's. */
 import { runStates } from '#schemas/http/runs.ts';
-import type { IssuedInvoice } from '#schemas/invoice.ts';
+import type { InvoiceState, InvoiceTerms, IssuedInvoice } from '#schemas/invoice.ts';
+import type { Instant } from '#schemas/period.ts';
 import {
   type InvoiceLineRow,
   type InvoicePeriodRow,
@@ -13,7 +14,7 @@ import {
 import { customerFilter } from '../customers/customers.postgres.ts';
 import type { Db } from '../route/define-route.ts';
 import { listRows } from '../route/list-rows.postgres.ts';
-import { type Condition, defineList, type ListPage, type PageRows } from '../route/lists.ts';
+import { defineList, type ListPage, type PageRows } from '../route/lists.ts';
 import {
   addRun,
   billingRunsOnly,
@@ -27,6 +28,10 @@ import {
   runStateOf,
 } from '../runs/runs.postgres.ts';
 import { type DraftPeriod, type InvoiceDraft, invoiceDraftStore } from './drafts.postgres.ts';
+import type { StatedInvoice } from './invoice-json.ts';
+import { atHour, customerInvoiceList, invoiceList, ofCustomer } from './invoice-list.postgres.ts';
+import { invoiceStates } from './invoice-states.postgres.ts';
+import { payerTerms } from './payer-terms.postgres.ts';
 
 export type BillingRun = Run & {
   readonly issued: number;
@@ -67,62 +72,6 @@ const billingRunFrom = `${runFrom(billingRunsOnly)}
     WHERE i.run_id = r.id
   ) u ON true`;
 
-/** Issued ones and drafts, which have no number; one that was issued from a draft is there once. */
-const allInvoices = `(
-    SELECT i.id, i.organization_id, i.customer_id, i.series_number, i.issued_at AS at, i.period_start,
-      'issued'::text AS state FROM invoices i
-    UNION ALL
-    SELECT d.id, d.organization_id, d.customer_id, 0::bigint, d.created_at, NULL::timestamptz, 'draft'::text
-    FROM invoice_drafts d WHERE d.state = 'draft'
-  ) invoices`;
-
-const listedStates = ['draft', 'issued'] as const;
-
-const invoices = {
-  columns: 'id, state',
-  from: allInvoices,
-  id: 'id',
-  organization: 'organization_id',
-  gathersFirst: true,
-  sorts: {
-    created_at: { column: 'at', type: 'timestamptz' },
-    number: { column: 'series_number', type: 'bigint' },
-  },
-  filters: {
-    subscription_id: {
-      column: 'id',
-      test: (value: string) =>
-        `id IN (SELECT coalesce(p.invoice_id, p.draft_id) FROM billing_periods p
-           WHERE p.subscription_id = ${value} AND num_nonnulls(p.invoice_id, p.draft_id) > 0)`,
-    },
-    state: { column: 'state', choices: listedStates },
-  },
-  times: {
-    created_at: 'at',
-    // Of its first billing period; in content version 1 the month stands in the invoice.
-    period_start: `coalesce(period_start,
-        (SELECT min(p.span_start) FROM billing_periods p WHERE p.invoice_id = invoices.id),
-        (SELECT min(p.span_start) FROM billing_periods p WHERE p.draft_id = invoices.id))`,
-  },
-} as const;
-
-const invoiceList = defineList({
-  ...invoices,
-  name: 'invoices',
-  filters: { ...invoices.filters, customer_id: customerFilter('customer_id') },
-});
-const customerInvoiceList = defineList({ ...invoices, name: 'customer-invoices' });
-
-/** Of a customer are its own invoices, and those of whoever is billed for it. */
-const ofCustomer = (value: string): Condition => ({
-  name: 'customer_id',
-  value,
-  text: value,
-  test: (id) => `(customer_id = ${id} OR id = ANY (ARRAY(
-    SELECT DISTINCT coalesce(p.invoice_id, p.draft_id) FROM billing_periods p WHERE p.customer_id = ${id}
-      AND p.payer_id <> p.customer_id AND num_nonnulls(p.invoice_id, p.draft_id) > 0)))`,
-});
-
 const periodsStatement = selectPeriodsOfInvoices();
 
 const periodsOf = async (db: Db, ids: readonly string[]): Promise<ReadonlyMap<string, InvoicePeriodRow[]>> => {
@@ -131,8 +80,8 @@ const periodsOf = async (db: Db, ids: readonly string[]): Promise<ReadonlyMap<st
 };
 
 export type ListedInvoice =
-  | { readonly issued: IssuedInvoice; readonly metadata: Readonly<Record<string, string>> }
-  | { readonly draft: InvoiceDraft; readonly periods: readonly DraftPeriod[] };
+  | { readonly issued: StatedInvoice }
+  | { readonly draft: InvoiceDraft; readonly periods: readonly DraftPeriod[]; readonly terms: InvoiceTerms };
 
 const issuedHeads = async (db: Db, ids: readonly string[]): Promise<readonly IssuedInvoice[]> => {
   if (ids.length === 0) return [];
@@ -144,19 +93,24 @@ const issuedHeads = async (db: Db, ids: readonly string[]): Promise<readonly Iss
   return rows.map((row) => invoiceFromRows(row, periods.get(row.id) ?? [], []));
 };
 
-type ListedRow = { id: string; state: (typeof listedStates)[number] };
+type ListedRow = { id: string; state: InvoiceState };
 
 const withoutLines = async (db: Db, { rows, ...rest }: PageRows<ListedRow>): Promise<PageRows<ListedInvoice>> => {
-  const idsOf = (which: ListedRow['state']) => rows.flatMap(({ id, state }) => (state === which ? [id] : []));
-  const issued = new Map((await issuedHeads(db, idsOf('issued'))).map((invoice) => [invoice.id, invoice]));
-  const metadata = await invoiceDraftStore.metadataOf(db, [...issued.keys()]);
-  const draftIds = idsOf('draft');
+  const idsOf = (ofDrafts: boolean) => rows.flatMap(({ id, state }) => ((state === 'draft') === ofDrafts ? [id] : []));
+  const issued = new Map((await issuedHeads(db, idsOf(false))).map((invoice) => [invoice.id, invoice]));
+  const states = await invoiceStates.statesOf(db, [...issued.keys()]);
+  const draftIds = idsOf(true);
   const drafts = new Map((await invoiceDraftStore.draftHeads(db, draftIds)).map((draft) => [draft.id, draft]));
   const periods = await invoiceDraftStore.draftPeriods(db, draftIds);
+  const termsOf = await payerTerms(
+    db,
+    [...drafts.values()].map(({ customerId }) => customerId),
+  );
   const listed = rows.flatMap(({ id }): ListedInvoice[] => {
-    const [invoice, draft] = [issued.get(id), drafts.get(id)];
-    if (invoice) return [{ issued: invoice, metadata: metadata.get(id) ?? {} }];
-    return draft ? [{ draft, periods: periods.get(id) ?? [] }] : [];
+    const [invoice, state, draft] = [issued.get(id), states.get(id), drafts.get(id)];
+    if (invoice && state) return [{ issued: { invoice, state } }];
+    const terms = draft && termsOf.get(draft.customerId);
+    return draft && terms ? [{ draft, periods: periods.get(id) ?? [], terms }] : [];
   });
   return { ...rest, rows: listed };
 };
@@ -204,6 +158,8 @@ export const invoiceReader = {
     );
     return invoiceFromRows(row, (await periodsOf(db, [row.id])).get(row.id) ?? [], lines.rows);
   },
+  /** Without its lines. */
+  head: async (db: Db, id: string): Promise<IssuedInvoice | undefined> => (await issuedHeads(db, [id]))[0],
   isIssued: async (db: Db, id: string): Promise<boolean> => {
     const { rowCount } = await db.query('SELECT 1 FROM invoices WHERE organization_id = $1 AND id = $2', [
       db.organizationId,
@@ -212,15 +168,17 @@ export const invoiceReader = {
     return rowCount === 1;
   },
   /** Without lines: a list shows heads. */
-  invoices: async (db: Db, page: ListPage) =>
-    withoutLines(db, await listRows<ListedRow>(db, invoiceList, db.organizationId, page)),
-  customerInvoices: async (db: Db, customerId: string, page: ListPage) =>
+  invoices: async (db: Db, page: ListPage, now: Instant) =>
+    withoutLines(db, await listRows<ListedRow>(db, invoiceList, db.organizationId, atHour(page, now))),
+  customerInvoices: async (db: Db, customerId: string, page: ListPage, now: Instant) =>
     withoutLines(
       db,
-      await listRows<ListedRow>(db, customerInvoiceList, db.organizationId, {
-        ...page,
-        conditions: [...page.conditions, ofCustomer(customerId)],
-      }),
+      await listRows<ListedRow>(
+        db,
+        customerInvoiceList,
+        db.organizationId,
+        atHour({ ...page, conditions: [...page.conditions, ofCustomer(customerId)] }, now),
+      ),
     ),
   addRun: async (db: Db, run: NewRun, now: Date): Promise<BillingRun> =>
     (await runOf(db, await addRun(db, run, now))) as BillingRun,

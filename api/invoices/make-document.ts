@@ -4,6 +4,8 @@
  * process dies on the way.
  */
 
+import { type Caller, hasScope } from '#platform/access/authenticate.ts';
+import { FailureError } from '#schemas/failures.ts';
 import type { IssuedInvoice } from '#schemas/invoice.ts';
 import type { Instant } from '#schemas/period.ts';
 import type { BuyerDetails } from '../../invoicer/documents/buyer-details.ts';
@@ -24,19 +26,29 @@ export type DocumentPorts = {
   readonly makePdf: (document: InvoiceDocument) => Promise<Buffer>;
 };
 
+/** A document says who it is for. */
+export const refuseWithheld = (caller: Caller): void => {
+  if (!hasScope(caller, 'read:customers'))
+    throw new FailureError('MISSING_SCOPE', 'A document needs read:customers too.');
+};
+
 /** As they stood where the invoice names them; as they stand where it is from before it did. */
-const buyerOf = async (
-  { customerDetails }: DocumentPorts,
+export const buyerOf = async (
+  { customerDetails }: Pick<DocumentPorts, 'customerDetails'>,
   db: Db,
   customer: Customer,
-  { buyerDigest }: IssuedInvoice,
+  { buyerDigest }: Pick<IssuedInvoice, 'buyerDigest'>,
 ): Promise<BuyerDetails | null> => {
   if (customer.erasedAt !== undefined) return null;
   if (buyerDigest === null) return buyerDetails(customer.personal);
   return (await customerDetails.detailsByDigest(db, customer, buyerDigest)) ?? null;
 };
 
-const customerOf = async ({ customers }: DocumentPorts, db: Db, { customerId }: IssuedInvoice): Promise<Customer> => {
+export const customerOf = async (
+  { customers }: Pick<DocumentPorts, 'customers'>,
+  db: Db,
+  { customerId }: Pick<IssuedInvoice, 'customerId'>,
+): Promise<Customer> => {
   const customer = await customers.customer(db, customerId);
   if (!customer) throw new Error(`there is no customer ${customerId}, to which invoices were issued`);
   return customer;

@@ -6,11 +6,13 @@ import { periodIdOf } from '#schemas/billing-period.ts';
 import type { Currency } from '#schemas/currency.ts';
 import { dueParts, type PartTiming, rememberedPeriods } from '#schemas/due-parts.ts';
 import { FailureError } from '#schemas/failures.ts';
-import type { DraftInvoice } from '#schemas/invoice.ts';
+import type { DraftInvoice, InvoiceTerms } from '#schemas/invoice.ts';
 import type { Instant } from '#schemas/period.ts';
-import { draftInvoice, plainTerms, type RatedPeriod } from '../../invoicer/invoices/draft-invoice.ts';
+import type { UnwrittenPeriods } from '../../invoicer/discounts/discount-facts.ts';
+import { draftInvoice, type RatedPeriod } from '../../invoicer/invoices/draft-invoice.ts';
 import { schedulesIn } from '../../rater/run/billable-periods.ts';
 import type { Payer } from '../../rater/run/payer-statements.ts';
+import { type DiscountDraftPorts, discountDrafts } from '../coupons/discount-drafts.ts';
 import type { Db } from '../route/define-route.ts';
 import {
   type RatedPart,
@@ -25,13 +27,16 @@ import { type TaxDraftPorts, taxDrafts } from '../taxes/tax-drafts.ts';
 import type { ReadUsage } from '../usage/usage.clickhouse.ts';
 import type { ReadWatermark } from '../usage/watermark.postgres.ts';
 import type { BilledWith } from './billed-with.postgres.ts';
+import type { PayerTerms } from './payer-terms.postgres.ts';
 
 export type PreviewPorts = RateUpcomingPorts &
+  DiscountDraftPorts &
   TaxDraftPorts & {
     readonly upcoming: UpcomingReader;
     readonly readUsage: ReadUsage;
     readonly readWatermark: ReadWatermark;
     readonly billedWith: BilledWith;
+    readonly payerTerms: PayerTerms;
   };
 
 export type PreviewedInvoice = {
@@ -64,7 +69,13 @@ const inOrderOf =
     return at < 0 ? 0 : (own[at] as string | number) < (other[at] as string | number) ? -1 : 1;
   };
 
-const invoiceOf = (rated: readonly RatedPart[], payerId: string, currency: Currency, watermark: bigint) => {
+const invoiceOf = (
+  rated: readonly RatedPart[],
+  payerId: string,
+  terms: InvoiceTerms,
+  currency: Currency,
+  watermark: bigint,
+) => {
   const ordered = rated.toSorted(inOrderOf(payerId));
   const periods = ordered
     .filter(({ failure }) => failure === undefined)
@@ -81,9 +92,28 @@ const invoiceOf = (rated: readonly RatedPart[], payerId: string, currency: Curre
     );
   return {
     dueAt: (rated[0] as RatedPart).part.dueAt,
-    content: draftInvoice({ customerId: payerId, currency, terms: plainTerms }, periods),
+    content: draftInvoice({ customerId: payerId, currency, terms }, periods),
     failures: ordered.flatMap(({ subscription, failure }) =>
       failure === undefined ? [] : [{ subscriptionId: subscription.id, message: failure }],
+    ),
+  };
+};
+
+/** As they would be written down. */
+const unwrittenPeriods = (rated: readonly RatedPart[]): UnwrittenPeriods => {
+  const parts = rated.map(({ subscription: { id: subscriptionId }, part }) => ({
+    id: periodIdOf(subscriptionId, part),
+    subscriptionId,
+    part,
+  }));
+  return {
+    periods: new Map(
+      parts.map(({ id, part: { timing, billing, dueAt } }) => [id, { timing, start: billing.start, dueAt }]),
+    ),
+    credits: parts.flatMap(({ id, subscriptionId, part: { timing, billing, pricedAt, item, interval, isCounted } }) =>
+      timing === 'credit' && pricedAt !== undefined
+        ? [{ id, subscriptionId, billingEnd: billing.end, pricedAt, item, interval, isCounted }]
+        : [],
     ),
   };
 };
@@ -146,15 +176,29 @@ export const previewInvoices = async (
     const { id: subscriptionId, currency } = one.subscription;
     return `${one.part.dueAt} ${isConsolidated ? id : subscriptionId} ${currency}`;
   });
+  const termsOf = await ports.payerTerms(
+    db,
+    rated.map((one) => payerOf(one).id),
+  );
   const invoices = [...groups.values()].map((group) => {
     const [first] = group as [RatedPart];
-    return invoiceOf(group, payerOf(first).id, first.subscription.currency as Currency, watermark);
+    const { id } = payerOf(first);
+    const { currency } = first.subscription;
+    return invoiceOf(group, id, termsOf.get(id) as InvoiceTerms, currency as Currency, watermark);
   });
-  // What falls due later has the taxes of then.
+  // What falls due later has the discounts and taxes of then.
+  const issuedAt = invoices.map(({ dueAt }) => Math.max(dueAt, now));
+  const discounted = await discountDrafts(
+    ports,
+    db,
+    invoices.map(({ content }, index) => ({ draft: content, discountIds: [], issuedAt: issuedAt[index] ?? now })),
+    rated.flatMap(({ known, ofUsage }) => [...known, ...ofUsage]),
+    unwrittenPeriods(rated),
+  );
   const contents = await taxDrafts(
     ports,
     db,
-    invoices.map(({ content, dueAt }) => ({ content, issuedAt: Math.max(dueAt, now) })),
+    discounted.map((content, index) => ({ content, issuedAt: issuedAt[index] ?? now })),
   );
   const taxed = invoices.map((invoice, index) => ({ ...invoice, content: contents[index] ?? invoice.content }));
   return { watermark, invoices: taxed.toSorted((a, b) => a.dueAt - b.dueAt) };

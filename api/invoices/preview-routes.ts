@@ -3,8 +3,8 @@ import { FailureError, type Fault } from '#schemas/failures.ts';
 import { InvoicePreview, InvoicePreviewAsked } from '#schemas/http/invoice-previews.ts';
 import { formatInstant } from '#schemas/instant.ts';
 import { linesToJson, periodsToJson } from '#schemas/invoice/content-3.ts';
-import { laterLineToJson } from '#schemas/invoice/content-4.ts';
-import { taxToJson } from '#schemas/invoice/content-parts.ts';
+import { laterLineToJson, termsToJson } from '#schemas/invoice/content-4.ts';
+import { discountToJson, taxToJson } from '#schemas/invoice/content-parts.ts';
 import { hashedLine } from '#schemas/invoice/hashed-parts.ts';
 import { formatMinorUnits } from '#schemas/money.ts';
 import type { Instant } from '#schemas/period.ts';
@@ -23,10 +23,11 @@ export type InvoicePreviewPorts = PreviewPorts & {
 const aheadMsMax = 366 * 86_400_000;
 
 const previewJson = ({ dueAt, content, failures }: PreviewedInvoice) => {
-  const { currency, customerId, lines, subtotal, taxes, taxTotal, total } = content;
+  const { currency, customerId, lines, subtotal, discounts, discountTotal, taxes, taxTotal, total } = content;
   return {
     due_at: formatInstant(dueAt),
     customer_id: customerId,
+    ...termsToJson(content),
     currency,
     periods: periodsToJson(content),
     lines: linesToJson(
@@ -34,6 +35,8 @@ const previewJson = ({ dueAt, content, failures }: PreviewedInvoice) => {
       lines.map((line) => ({ ...hashedLine(line, currency), ...laterLineToJson(line, content) })),
     ),
     subtotal: formatMinorUnits(subtotal, currency),
+    discounts: discounts.map((discount) => discountToJson(discount, currency)),
+    discount_total: formatMinorUnits(discountTotal, currency),
     taxes: taxes.map((tax) => taxToJson(tax, currency)),
     tax_total: formatMinorUnits(taxTotal, currency),
     total: formatMinorUnits(total, currency),

@@ -55,10 +55,45 @@ const valuesOf = ({ numberFormat, ...entity }: EntityContent, now: Date): unknow
   numberFormat.includesYear,
   numberFormat.padding,
   numberFormat.reset,
+  entity.creditNotePrefix,
   entity.archivedAt === null ? null : new Date(entity.archivedAt),
   entity.metadata,
   now,
 ];
+
+/** What document numbers of invoices and of credit notes begin with. */
+export type EntityPrefixes = { readonly invoices: string; readonly creditNotes: string };
+
+/** With a year behind it a prefix may come to the text of another one: all of these are held to be the same. */
+const alikes = (prefix: string): readonly string[] => {
+  const bare = prefix.replace(/[0-9]{4}-$/, '');
+  return [bare, prefix, ...Array.from({ length: 200 }, (_, year) => `${bare}${2000 + year}-`)];
+};
+
+const prefixOf = {
+  invoices: 'number_prefix',
+  creditNotes: `coalesce(credit_note_prefix,
+    CASE number_prefix WHEN 'INV-' THEN 'CN-' ELSE 'CN-' || number_prefix END)`,
+} as const;
+const seriesOf = { invoices: 'numbering_series', creditNotes: 'credit_note_numbering' } as const;
+
+/** `prefix` is that of a kind of documents, `alike` those of the other kind that it must not meet; $2 is the entity. */
+const takenOf = (kind: keyof EntityPrefixes, prefix: string, alike: string): string => {
+  const other = kind === 'invoices' ? 'creditNotes' : 'invoices';
+  return `
+  SELECT '${kind}' AS kind FROM issuing_entities
+  WHERE organization_id = $1 AND ${prefixOf[kind]} = ${prefix} AND id <> coalesce($2, '')
+  UNION ALL
+  SELECT '${kind}' FROM ${seriesOf[kind]}
+  WHERE organization_id = $1 AND prefix = ${prefix} AND issuing_entity_id <> coalesce($2, '')
+  UNION ALL
+  SELECT '${kind}' FROM issuing_entities
+  WHERE organization_id = $1 AND ${prefixOf[other]} = ANY (${alike}::text[]) AND id <> coalesce($2, '')
+  UNION ALL
+  SELECT '${kind}' FROM ${seriesOf[other]} WHERE organization_id = $1 AND prefix = ANY (${alike}::text[])`;
+};
+const takenStatement = `SELECT DISTINCT kind FROM (${takenOf('invoices', '$3', '$4')}
+  UNION ALL ${takenOf('creditNotes', '$5', '$6')}) AS taken`;
 
 const lockings = { lock: 'FOR NO KEY UPDATE', keep: 'FOR SHARE' } as const;
 
@@ -68,9 +103,10 @@ export const issuingEntityStore = {
   addEntity: async (db: Db, entity: EntityContent, now: Date): Promise<IssuingEntity | undefined> => {
     const { rows } = await db.query<EntityRow>(
       `INSERT INTO issuing_entities (id, organization_id, legal_name, address, tax_ids, time_zone, number_prefix,
-         number_year, number_padding, number_reset, archived_at, metadata, version, created_at, updated_at)
-       VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, 1, $13, $13)
-       ON CONFLICT (organization_id, number_prefix) DO NOTHING RETURNING ${columns}`,
+         number_year, number_padding, number_reset, credit_note_prefix, archived_at, metadata, version, created_at,
+         updated_at)
+       VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, 1, $14, $14)
+       ON CONFLICT DO NOTHING RETURNING ${columns}`,
       [newId('ent'), db.organizationId, ...valuesOf(entity, now)],
     );
     return rows[0] && fromRow(rows[0]);
@@ -84,23 +120,31 @@ export const issuingEntityStore = {
     );
     return rows[0] && fromRow(rows[0]);
   },
-  /** Whether another one has the prefix, or had it and issued under it. */
-  isPrefixTaken: async (db: Db, prefix: string, id: string | null): Promise<boolean> => {
-    const { rowCount } = await db.query(
-      `SELECT 1 FROM issuing_entities WHERE organization_id = $1 AND number_prefix = $2 AND id IS DISTINCT FROM $3
-       UNION ALL
-       SELECT 1 FROM numbering_series WHERE organization_id = $1 AND prefix = $2
-         AND issuing_entity_id <> coalesce($3, '')`,
-      [db.organizationId, prefix, id],
-    );
-    return rowCount !== 0;
+  /**
+   * Which of the prefixes another one has, or had and issued under it; or the other kind of documents has, of whichever
+   * issuer.
+   */
+  takenPrefixes: async (
+    db: Db,
+    prefixes: EntityPrefixes,
+    id: string | null,
+  ): Promise<readonly (keyof EntityPrefixes)[]> => {
+    const { rows } = await db.query<{ kind: keyof EntityPrefixes }>(takenStatement, [
+      db.organizationId,
+      id,
+      prefixes.invoices,
+      alikes(prefixes.invoices),
+      prefixes.creditNotes,
+      alikes(prefixes.creditNotes),
+    ]);
+    return rows.map(({ kind }) => kind);
   },
   /** The row must be locked. */
   changeEntity: async (db: Db, id: string, entity: EntityContent, now: Date): Promise<IssuingEntity> => {
     const { rows } = await db.query<EntityRow>(
       `UPDATE issuing_entities SET legal_name = $3, address = $4, tax_ids = $5, time_zone = $6, number_prefix = $7,
-         number_year = $8, number_padding = $9, number_reset = $10, archived_at = $11, metadata = $12,
-         version = version + 1, updated_at = $13
+         number_year = $8, number_padding = $9, number_reset = $10, credit_note_prefix = $11, archived_at = $12,
+         metadata = $13, version = version + 1, updated_at = $14
        WHERE organization_id = $1 AND id = $2 RETURNING ${columns}`,
       [db.organizationId, id, ...valuesOf(entity, now)],
     );

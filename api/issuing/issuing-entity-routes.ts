@@ -9,6 +9,7 @@ import {
   NewIssuingEntity,
 } from '#schemas/http/issuing-entities.ts';
 import { formatInstant } from '#schemas/instant.ts';
+import { creditNoteFormat } from '#schemas/issuing-entity.ts';
 import { defaultNumberFormat, type NumberFormat } from '#schemas/number-format.ts';
 import { timeZoneFault, timeZoneFromText } from '#schemas/time-zone.ts';
 import type { Db, Routes } from '../route/define-route.ts';
@@ -33,6 +34,7 @@ const entityJson = (entity: IssuingEntity) => ({
   tax_ids: entity.taxIds,
   time_zone: entity.timeZone,
   number_format: formatToJson(entity.numberFormat),
+  credit_note_prefix: creditNoteFormat(entity).format.prefix,
   archived_at: entity.archivedAt === null ? null : formatInstant(entity.archivedAt),
   ...headToJson(entity),
 });
@@ -51,13 +53,14 @@ const newContent: Omit<EntityContent, 'legalName'> = {
   taxIds: [],
   timeZone: 'UTC',
   numberFormat: defaultNumberFormat,
+  creditNotePrefix: null,
   archivedAt: null,
   metadata: {},
 };
 
 /** What is given over what stands; refuses what is at fault. */
 const readGiven = (given: Given, stands: EntityContent, nowMs: number): EntityContent => {
-  const { time_zone: zone, tax_ids: taxIds = stands.taxIds, archived } = given;
+  const { time_zone: zone, tax_ids: taxIds = stands.taxIds, credit_note_prefix: prefix, archived } = given;
   const timeZone = zone === undefined ? stands.timeZone : timeZoneFromText(zone);
   const numberFormat = formatOf(given.number_format ?? {}, stands.numberFormat);
   const isUnnamedYear = numberFormat.reset === 'yearly' && !numberFormat.includesYear;
@@ -73,6 +76,9 @@ const readGiven = (given: Given, stands: EntityContent, nowMs: number): EntityCo
           },
         ]
       : []),
+    ...(prefix === numberFormat.prefix
+      ? [{ field: 'credit_note_prefix', code: 'not_allowed', message: 'must be another one than that of invoices' }]
+      : []),
   ]);
   return {
     legalName: given.legal_name ?? stands.legalName,
@@ -80,9 +86,26 @@ const readGiven = (given: Given, stands: EntityContent, nowMs: number): EntityCo
     taxIds,
     timeZone: timeZone ?? stands.timeZone,
     numberFormat,
+    creditNotePrefix: prefix === undefined ? stands.creditNotePrefix : prefix,
     archivedAt: archived === undefined ? stands.archivedAt : archived ? (stands.archivedAt ?? nowMs) : null,
     metadata: given.metadata ?? stands.metadata,
   };
+};
+
+/** Those that are taken stay those of whoever has them; what an entity has already is not asked again. */
+const refuseTaken = async (
+  { issuingEntities }: IssuingEntityPorts,
+  db: Db,
+  content: EntityContent,
+  stands?: IssuingEntity,
+): Promise<void> => {
+  const prefixesOf = (entity: EntityContent) => ({
+    invoices: entity.numberFormat.prefix,
+    creditNotes: creditNoteFormat(entity).format.prefix,
+  });
+  const [before, after] = [stands && prefixesOf(stands), prefixesOf(content)];
+  const taken = await issuingEntities.takenPrefixes(db, after, stands?.id ?? null);
+  if (taken.some((kind) => before?.[kind] !== after[kind])) throw new FailureError('NUMBERING_PREFIX_TAKEN');
 };
 
 /** The id of one that may be named: it is there, and issues. Kept as it is until the transaction ends. */
@@ -118,8 +141,7 @@ export const issuingEntityRoutes = ({ get, list, change }: Routes, { issuingEnti
     },
     async ({ db, body, nowMs }) => {
       const content = readGiven(body, { ...newContent, legalName: body.legal_name }, nowMs);
-      if (await issuingEntities.isPrefixTaken(db, content.numberFormat.prefix, null))
-        throw new FailureError('NUMBERING_PREFIX_TAKEN');
+      await refuseTaken({ issuingEntities }, db, content);
       const added = await issuingEntities.addEntity(db, content, new Date(nowMs));
       return created('issuing_entity', url, entityJson(found(added, 'NUMBERING_PREFIX_TAKEN')));
     },
@@ -170,9 +192,7 @@ export const issuingEntityRoutes = ({ get, list, change }: Routes, { issuingEnti
       const content = readGiven(body, entity, nowMs);
       if (content.archivedAt !== null && (await issuingEntities.isIssuing(db, entity.id)))
         throw new FailureError('ISSUING_ENTITY_IN_USE');
-      const { prefix } = content.numberFormat;
-      if (prefix !== entity.numberFormat.prefix && (await issuingEntities.isPrefixTaken(db, prefix, entity.id)))
-        throw new FailureError('NUMBERING_PREFIX_TAKEN');
+      await refuseTaken({ issuingEntities }, db, content, entity);
       const after = await issuingEntities.changeEntity(db, entity.id, content, new Date(nowMs));
       return updated('issuing_entity', entityJson(entity), entityJson(after));
     },

@@ -37,6 +37,10 @@ type FilterTest = (value: string, text: string, resolved: string) => string;
 export type Filter = {
   readonly column: string;
   readonly choices?: readonly string[];
+  /** Instead of choices: what its values are, where they are no texts. */
+  readonly form?: 'decimal' | 'flag';
+  /** Another filter without which it says nothing. */
+  readonly needs?: string;
   /** One of the choices, which holds where nothing is said. */
   readonly default?: string;
   /** The sort of the list where it is asked for by this filter, and no sort is said. */
@@ -114,6 +118,7 @@ export type ListDefinition = {
 type Problem = Omit<Fault, 'field'>;
 type Parameter = {
   readonly schema: TSchema;
+  readonly needs?: string;
   readonly default?: string | undefined;
   /** What goes to the database, or what is wrong. */
   readonly read: (text: string) => string | Problem;
@@ -202,39 +207,50 @@ const filterShape = new RegExp(filterPattern, 'u');
 
 const equals = (column: string) => (value: string) => `${column} = ${value}`;
 
-const filterParameter = ({
-  column,
-  choices,
-  default: choice,
-  description,
-  test = equals(column),
-  resolve,
-  lead,
-}: Filter): Parameter => ({
-  default: choice,
-  ...(resolve && { resolve }),
-  ...(lead && { lead }),
-  schema: choices
-    ? Type.Unsafe<string>({
-        type: 'string',
-        enum: [...choices],
-        ...(choice === undefined ? {} : { default: choice }),
-        ...(description ? { description } : {}),
-      })
-    : Type.String({ pattern: filterPattern, ...(description ? { description } : {}) }),
-  read: (text) => {
+const decimalShape = /^-?[0-9]{1,20}(?:\.[0-9]{1,12})?$/;
+
+const filterSchema = ({ choices, default: choice, form, description }: Filter): TSchema => {
+  const described = description ? { description } : {};
+  if (choices)
+    return Type.Unsafe<string>({
+      type: 'string',
+      enum: [...choices],
+      ...(choice === undefined ? {} : { default: choice }),
+      ...described,
+    });
+  if (form === 'flag') return Type.Unsafe<true>({ type: 'boolean', enum: [true], ...described });
+  return Type.String({ pattern: form === 'decimal' ? decimalShape.source : filterPattern, ...described });
+};
+
+const readFilter =
+  ({ choices, form }: Filter) =>
+  (text: string): string | Problem => {
     if (choices)
       return choices.includes(text) ? text : { code: 'not_allowed', message: `must be one of ${choices.join(', ')}` };
+    if (form === 'flag')
+      return text === 'true' ? text : { code: 'not_allowed', message: 'must be true, or be left out' };
+    if (form === 'decimal')
+      return decimalShape.test(text) ? text : { code: 'not_a_decimal', message: 'must be a decimal such as "250.00"' };
     return filterShape.test(text) && text.isWellFormed()
       ? text
       : {
           code: 'wrong_format',
           message: `must be 1 to ${filterCharsMax} characters, none of them a control character`,
         };
-  },
-  test,
-});
+  };
 
+const filterParameter = (filter: Filter): Parameter => {
+  const { column, default: choice, test = equals(column), resolve, lead, needs } = filter;
+  return {
+    default: choice,
+    schema: filterSchema(filter),
+    read: readFilter(filter),
+    test,
+    ...(needs && { needs }),
+    ...(resolve && { resolve }),
+    ...(lead && { lead }),
+  };
+};
 const timeParameters = (name: string, column: string | TimeTest): [string, Parameter][] =>
   (['after', 'before'] as const).map((side) => [
     `${name}_${side}`,
@@ -341,11 +357,13 @@ const readSort = (list: List, text: string, faults: Fault[]): ListPage['sort'] |
 const readConditions = (list: List, texts: ReadonlyMap<string, string>, faults: Fault[]): Condition[] =>
   [...list.parameters].flatMap(([name, parameter]): Condition[] => {
     const text = texts.get(name);
-    const { test, default: choice, resolve, lead } = parameter;
+    const { test, default: choice, resolve, lead, needs } = parameter;
     const how = { name, test, ...(resolve && { resolve }), ...(lead && { lead }) };
     if (text === undefined)
       return choice === undefined ? [] : [{ ...how, value: choice, text: choice, isDefault: true }];
     const value = parameter.read(text);
+    if (needs !== undefined && !texts.has(needs))
+      faults.push({ field: needs, code: 'missing', message: `must be given with ${name}` });
     if (typeof value === 'string') return [{ ...how, value, text: value }];
     faults.push({ field: name, ...value });
     return [];

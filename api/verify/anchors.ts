@@ -4,16 +4,17 @@
  * agree. A file only grows: with a line of every day it says not only that a chain was rewritten but between which two
  * days' heads.
  */
-const chainNames = ['audit', 'invoices'] as const;
+const chainNames = ['audit', 'invoices', 'credit_notes'] as const;
 export type ChainName = (typeof chainNames)[number];
 
 /**
- * The last link of a chain at some time. `number` is a sequence of a lane of the audit log or the number of an invoice.
+ * The last link of a chain at some time. `number` is a sequence of a lane of the audit log, or the number of an invoice
+ * or credit note.
  */
 export type Anchor = {
   readonly organizationId: string;
   readonly chain: ChainName;
-  /** Of the audit log; 0 for invoices, and for lines from before there were several. */
+  /** Of the audit log; 0 for invoices and credit notes, and for lines from before there were several. */
   readonly lane: number;
   readonly number: number;
   readonly hash: string;

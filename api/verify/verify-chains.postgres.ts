@@ -1,14 +1,25 @@
 /**
- * Verifies the chains of the audit log, lane by lane, and of the invoices, link by link from the rows themselves, and
- * names the first row of each that is not what was written. Rows cut off at the end differ from the head beside them; a
- * lane that is gone is missed where lane 0 opened it, and one that lane 0 did not open is none; a chain that was
- * rewritten with its head differs from an anchor (anchors.ts).
+ * Verifies the chains of the audit log, lane by lane, of the invoices and of the credit notes, link by link from the
+ * rows themselves, and names the first row of each that is not what was written. Rows cut off at the end differ from
+ * the head beside them; a lane that is gone is missed where lane 0 opened it, and one that lane 0 did not open is none;
+ * a chain that was rewritten with its head differs from an anchor (anchors.ts).
  */
 import { type AuditRow, auditColumns, entryFromRow } from '#platform/audit/audit.ts';
 import { auditFault, auditGenesisHash } from '#platform/audit/audit-entry.ts';
 import { auditLanesMax, laneId, laneOpened, openedLane } from '#platform/audit/audit-lanes.ts';
 import type { Queryable } from '#platform/stores/postgres.ts';
+import type { CreditNote } from '#schemas/credit-note.ts';
 import type { IssuedInvoice } from '#schemas/invoice.ts';
+import { creditLinkFault } from '../../invoicer/credits/credit-note-hash.ts';
+import {
+  type CreditNoteLineRow,
+  type CreditNoteRow,
+  creditNoteColumns,
+  creditNoteFromRows,
+  creditNoteLineColumns,
+  creditNoteLineTables,
+  creditNoteTables,
+} from '../../invoicer/credits/credit-note-rows.ts';
 import { ChainFault, genesisHash, linkFault } from '../../invoicer/invoices/invoice-hash.ts';
 import {
   type InvoiceLineRow,
@@ -36,7 +47,7 @@ export type FaultyRow = {
 export type ChainReport = {
   readonly organizationId: string;
   readonly chain: ChainName;
-  /** Of the audit log; 0 of the invoices. */
+  /** Of the audit log; 0 of all others. */
   readonly lane: number;
   /** How far it is as it was written. */
   readonly head: ChainHead;
@@ -150,6 +161,46 @@ const invoiceChain = (organizationId: string): Chain => ({
   },
 });
 
+const selectNotes = `SELECT ${creditNoteColumns}, ${wholeMs(['n.issued_at'])} AS whole_ms FROM ${creditNoteTables}
+  WHERE n.organization_id = $1 AND n.series_number > $2 ORDER BY n.series_number LIMIT ${invoicesMax}`;
+const selectNoteLines = `SELECT ${creditNoteLineColumns} FROM ${creditNoteLineTables}
+  WHERE l.credit_note_id = ANY ($1) ORDER BY l.credit_note_id, l.position`;
+const selectNoteSeries =
+  'SELECT last_number AS number, head_hash AS hash FROM credit_note_series WHERE organization_id = $1';
+
+const noteFault = (
+  row: Whole<CreditNoteRow>,
+  lines: readonly CreditNoteLineRow[],
+  last: ChainHead,
+): string | undefined => {
+  let note: CreditNote;
+  try {
+    note = creditNoteFromRows(row, lines);
+  } catch {
+    return ChainFault.unreadable;
+  }
+  return creditLinkFault(note, last) ?? (row.whole_ms ? undefined : ChainFault.hash);
+};
+
+const creditNoteChain = (organizationId: string): Chain => ({
+  organizationId,
+  name: 'credit_notes',
+  lane: 0,
+  genesis: genesisHash,
+  head: (db) => readHead(db, selectNoteSeries, [organizationId]),
+  page: async (db, after) => {
+    const { rows } = await db.query<Whole<CreditNoteRow>>(selectNotes, [organizationId, after]);
+    const lines = await db.query<CreditNoteLineRow>(selectNoteLines, [rows.map(({ id }) => id)]);
+    const linesOf = Map.groupBy(lines.rows, (line) => line.credit_note_id);
+    return rows.map((row) => ({
+      position: row.series_number,
+      id: row.id,
+      hash: row.hash,
+      faultAfter: (last) => noteFault(row, linesOf.get(row.id) ?? [], last),
+    }));
+  },
+});
+
 /**
  * The page behind is asked for while this one is hashed: the database and this process work side by side, and two pages
  * are all that is held.
@@ -255,4 +306,5 @@ export const verifyChains = async (
 ): Promise<ChainReport[]> => [
   ...(await verifyLanes(db, organizationId, anchors)),
   await verifyChain(invoiceChain(organizationId), db, anchors),
+  await verifyChain(creditNoteChain(organizationId), db, anchors),
 ];

@@ -8,6 +8,7 @@
 
 import { entriesOf, ratedLinesDigestAsStored, storedDigests } from '#platform/audit/stored-digest.ts';
 import type { Queryable } from '#platform/stores/postgres.ts';
+import { type ComesWith, idOfAudited } from '#schemas/audited-object.ts';
 import { type AuditedObject, type AuditedType, auditedObjects, type ChildRows } from '#schemas/audited-objects.ts';
 import type { FaultyRow } from './verify-chains.postgres.ts';
 
@@ -19,27 +20,36 @@ const batchMax = 2_000;
 /** So many faulty rows are named for each kind. */
 const namedMax = 100;
 
+/** Of a row that comes with another object: whether it is as it may be without an entry, and its first version. */
+const followsColumns = ({ firstVersion, always, atFirst }: ComesWith): string =>
+  `${always} AND (t.version > ${firstVersion} OR ${atFirst}) IS TRUE AS follows, ${firstVersion} AS first_version,
+          `;
+
 /** $1 is the organization, $2 from which time on a row has to have an entry, $3 behind which id the batch begins. */
 const statementOf = (objectType: AuditedType, object: AuditedObject): string => {
-  const { table, organization, createdAt, isVersioned } = object;
-  const counts = isVersioned ? 'e.changes <> t.version' : 'false';
+  const { table, organization, createdAt, isVersioned, comesWith } = object;
+  const id = idOfAudited(object);
   const isInvoice = objectType === 'invoice';
+  const counted = isVersioned ? '(t.created_at >= $2 OR e.created) AND e.changes <> t.version' : 'false';
+  const isUnaccounted = comesWith
+    ? // The time says nothing of them, and stands here for its type.
+      'NOT t.follows OR coalesce(e.changes, 0) <> t.version - t.first_version OR $2::timestamptz IS NULL'
+    : `t.created_at >= $2 AND e.created IS NOT TRUE OR ${counted}`;
   return `SELECT count(*)::integer AS count, (array_agg(j.id ORDER BY j.place DESC))[1] AS last,
       coalesce(json_agg(json_build_object('id', j.id, 'reason', j.reason) ORDER BY j.place)
         FILTER (WHERE j.reason IS NOT NULL), '[]') AS faults
     FROM (
       SELECT t.id, t.place, CASE
-        WHEN t.created_at >= $2 AND e.created IS NOT TRUE THEN 'change_without_entry'
-        WHEN (t.created_at >= $2 OR e.created) AND ${counts} THEN 'change_without_entry'
+        WHEN ${isUnaccounted} THEN 'change_without_entry'
         ${isInvoice ? "WHEN e.after IS DISTINCT FROM t.hash THEN 'change_without_entry'" : ''}
         WHEN e.digests <> '{}' AND NOT t.digests && e.digests THEN 'differs_from_last_entry'
       END AS reason
       FROM (
-        SELECT t.id${organization === 'id' ? '' : `, t.${organization}`},
+        SELECT t.${id} AS id${organization === 'id' ? '' : `, t.${organization}`},
           t.${createdAt} AS created_at${isVersioned ? ', t.version' : ''}${isInvoice ? ', t.hash' : ''},
-          ${storedDigests(object)} AS digests,
-          row_number() OVER (ORDER BY t.id) AS place
-        FROM (SELECT * FROM ${table} WHERE ${organization} = $1 AND id > $3 ORDER BY id LIMIT ${batchMax}) t
+          ${comesWith ? followsColumns(comesWith) : ''}${storedDigests(object)} AS digests,
+          row_number() OVER (ORDER BY t.${id}) AS place
+        FROM (SELECT * FROM ${table} WHERE ${organization} = $1 AND ${id} > $3 ORDER BY ${id} LIMIT ${batchMax}) t
       ) t
       LEFT JOIN LATERAL (
         ${entriesOf(objectType)}
@@ -48,12 +58,17 @@ const statementOf = (objectType: AuditedType, object: AuditedObject): string => 
 };
 
 /** Objects of entries that are not there; none is ever deleted. */
-const goneStatement = (objectType: AuditedType, { table, organization }: AuditedObject): string =>
+const goneStatement = (objectType: AuditedType, { table, organization, idColumn = 'id' }: AuditedObject): string =>
   `SELECT DISTINCT a.object_id AS id FROM audit_log a WHERE a.organization_id = $1 AND a.object_type = '${objectType}'
      AND NOT EXISTS (
-       SELECT 1 FROM ${table} t WHERE t.id = a.object_id AND t.${organization} IN (
+       SELECT 1 FROM ${table} t WHERE t.${idColumn} = a.object_id AND t.${organization} IN (
          SELECT o.id FROM organizations o WHERE o.id = $1 OR o.sandbox_of = $1)
      ) ORDER BY 1`;
+
+/** Objects that have no row of what comes with each of them. */
+const missingStatement = ({ table, idColumn = 'id' }: AuditedObject, { of }: ComesWith): string =>
+  `SELECT o.id FROM ${of.table} o WHERE o.${of.organization} = $1
+     AND NOT EXISTS (SELECT 1 FROM ${table} t WHERE t.${idColumn} = o.id) ORDER BY 1`;
 
 /**
  * Objects whose entries are not numbered without a gap. Forms 1 and 2 do not hash the number, which is the order in
@@ -131,6 +146,10 @@ const verifyKind = async (
   }
   const gone = await db.query<{ id: string }>(goneStatement(type, object), [organizationId]);
   for (const { id } of gone.rows) add({ id, reason: 'row_is_gone' });
+  if (object.comesWith) {
+    const missing = await db.query<{ id: string }>(missingStatement(object, object.comesWith), [organizationId]);
+    for (const { id } of missing.rows) add({ id, reason: 'row_is_gone' });
+  }
   return faults();
 };
 
@@ -166,6 +185,7 @@ export const verifyStrays = async (db: Queryable): Promise<ChangeFaults[]> => {
   for (const [parentTable, { table, parent }] of [
     ...children,
     ['invoices', { table: 'invoice_lines', parent: 'invoice_id' }] as const,
+    ['credit_notes', { table: 'credit_note_lines', parent: 'credit_note_id' }] as const,
   ]) {
     const { add, faults } = collect(table);
     const { rows } = await db.query<{ id: string }>(

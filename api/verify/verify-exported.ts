@@ -6,7 +6,7 @@ import { type ContentVersion, contentVersions } from '#schemas/invoice.ts';
 import { type Amount, addAmounts, parseStoredAmount, subtractAmounts, zeroAmount } from '#schemas/money.ts';
 import { ChainFault, canonicalContent, chainHash, genesisHash } from '../../invoicer/invoices/invoice-hash.ts';
 
-type Json = Readonly<Record<string, unknown>>;
+export type Json = Readonly<Record<string, unknown>>;
 
 const lineOfVersion1 = [
   'position',
@@ -60,13 +60,13 @@ const hashedMembers: Readonly<
   },
 };
 
-const isObject = (value: unknown): value is Json =>
+export const isObject = (value: unknown): value is Json =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
 
-const picked = (from: Json, names: readonly string[]): Json =>
+export const picked = (from: Json, names: readonly string[]): Json =>
   Object.fromEntries(names.flatMap((name) => (Object.hasOwn(from, name) ? [[name, from[name]]] : [])));
 
-const pickedFromEach = (value: unknown, names: readonly string[]): unknown =>
+export const pickedFromEach = (value: unknown, names: readonly string[]): unknown =>
   Array.isArray(value) ? value.map((one) => (isObject(one) ? picked(one, names) : one)) : value;
 
 const versionOf = (invoice: Json): ContentVersion | undefined =>
@@ -92,7 +92,7 @@ const hashOf = (invoice: Json): string | undefined => {
 };
 
 /** Undefined where one of them is no amount. */
-const sumOf = (items: unknown, isAdded: (item: Json) => boolean = () => true): Amount | undefined => {
+export const sumOf = (items: unknown, isAdded: (item: Json) => boolean = () => true): Amount | undefined => {
   if (!Array.isArray(items)) return undefined;
   let sum = zeroAmount;
   for (const item of items) {
@@ -102,7 +102,7 @@ const sumOf = (items: unknown, isAdded: (item: Json) => boolean = () => true): A
   }
   return sum;
 };
-const amountOf = (text: unknown): Amount | undefined =>
+export const amountOf = (text: unknown): Amount | undefined =>
   typeof text === 'string' ? parseStoredAmount(text) : undefined;
 
 /** [I19] of an answer; versions before 4 have neither discounts nor taxes. */
@@ -137,37 +137,56 @@ export type ExportedChain = {
   readonly faults: readonly ExportedFault[];
 };
 
-const verifyTenant = (tenant: string, unordered: readonly Json[]): ExportedChain => {
-  const invoices = unordered.toSorted((a, b) => Number(a.number) - Number(b.number));
+/** How documents of one kind are checked, each by itself. */
+export type ExportedKind = {
+  /** The hash that it must have; undefined where it is none that can be hashed. */
+  readonly hashOf: (document: Json) => string | undefined;
+  readonly sumFaults: (document: Json) => readonly string[];
+};
+
+export const verifyTenant = (tenant: string, unordered: readonly Json[], kind: ExportedKind): ExportedChain => {
+  const documents = unordered.toSorted((a, b) => Number(a.number) - Number(b.number));
   const faults: ExportedFault[] = [];
   let before: Json | undefined;
-  for (const invoice of invoices) {
-    const number = Number(invoice.number);
+  for (const document of documents) {
+    const number = Number(document.number);
     const fault = (reason: string): void => {
-      faults.push({ tenant, number, id: typeof invoice.id === 'string' ? invoice.id : undefined, reason });
+      faults.push({ tenant, number, id: typeof document.id === 'string' ? document.id : undefined, reason });
     };
     // An export may begin anywhere; what stands before it is not in it.
     if (before !== undefined && number !== Number(before.number) + 1) fault(ChainFault.number);
-    else if (invoice.previous_hash !== (before?.hash ?? (number === 1 ? genesisHash : invoice.previous_hash)))
+    else if (document.previous_hash !== (before?.hash ?? (number === 1 ? genesisHash : document.previous_hash)))
       fault(ChainFault.previousHash);
-    const hash = hashOf(invoice);
+    const hash = kind.hashOf(document);
     if (hash === undefined) fault(ChainFault.unreadable);
-    else if (hash !== invoice.hash) fault(ChainFault.hash);
-    if (!sumsUp(invoice)) fault('total_is_no_sum');
-    before = invoice;
+    else if (hash !== document.hash) fault(ChainFault.hash);
+    for (const reason of kind.sumFaults(document)) fault(reason);
+    before = document;
   }
-  const [first, last] = [Number(invoices[0]?.number), Number(before?.number)];
-  return { tenant, count: invoices.length, first, last, headHash: String(before?.hash), faults };
+  const [first, last] = [Number(documents[0]?.number), Number(before?.number)];
+  return { tenant, count: documents.length, first, last, headHash: String(before?.hash), faults };
 };
 
-/** A text of one invoice a line, as NDJSON, in any order. Throws where a line is no JSON object. */
-export const verifyExported = (ndjson: string): ExportedChain[] => {
-  const invoices = ndjson.split('\n').flatMap((line, index): Json[] => {
+const invoices: ExportedKind = {
+  hashOf,
+  sumFaults: (invoice) => (sumsUp(invoice) ? [] : ['total_is_no_sum']),
+};
+
+/** Of NDJSON, one a line. Throws where a line is no JSON object. */
+export const objectsOf = (ndjson: string): Json[] =>
+  ndjson.split('\n').flatMap((line, index): Json[] => {
     if (line.trim() === '') return [];
     const value: unknown = JSON.parse(line);
-    if (!isObject(value)) throw new Error(`line ${index + 1} is no invoice`);
+    if (!isObject(value)) throw new Error(`line ${index + 1} is no invoice and no credit note`);
     return [value];
   });
-  const byTenant = Map.groupBy(invoices, ({ tenant }) => String(tenant));
-  return [...byTenant].map(([tenant, own]) => verifyTenant(tenant, own));
+
+/** It names the hash of its invoice, which no invoice does. */
+export const isCreditNote = (value: Json): boolean => Object.hasOwn(value, 'invoice_hash');
+
+/** A text of one invoice a line, as NDJSON, in any order; credit notes may stand among them, and are passed over. */
+export const verifyExported = (ndjson: string): ExportedChain[] => {
+  const exported = objectsOf(ndjson).filter((value) => !isCreditNote(value));
+  const byTenant = Map.groupBy(exported, ({ tenant }) => String(tenant));
+  return [...byTenant].map(([tenant, own]) => verifyTenant(tenant, own, invoices));
 };

@@ -1,7 +1,8 @@
 /**
- * `npm run verify [-- --anchors <file>] [--write-anchors <file>]`: whether the audit log and the invoices are as they
- * were written, for every organization. One line each on stdout, of the audit log one per lane, and the first row that
- * is not by name; exit code 1 where anything is wrong (the configuration too), 2 where it could not be verified.
+ * `npm run verify [-- --anchors <file>] [--write-anchors <file>]`: whether the audit log, the invoices and the credit
+ * notes are as they were written, for every organization. One line each on stdout, of the audit log one per lane, and
+ * the first row that is not by name; exit code 1 where anything is wrong (the configuration too), 2 where it could not
+ * be verified.
  *
  * `--write-anchors` adds the heads to a file, which belongs on another machine; only where all is well. `--anchors`
  * holds the chains against the heads of such a file. Both may name the same file: it is read before it is written.
@@ -19,6 +20,7 @@ import { connectPostgres, type Queryable } from '#platform/stores/postgres.ts';
 import { type Anchor, anchorLines, anchorsFromText } from './anchors.ts';
 import { type ChainReport, type FaultyRow, verifyChains } from './verify-chains.postgres.ts';
 import { type ChangeFaults, verifyChanges, verifyStrays } from './verify-changes.postgres.ts';
+import { verifyCredits } from './verify-credits.postgres.ts';
 
 const config = orExit(() => loadConfig(process.env, ['databaseUrl']));
 
@@ -90,11 +92,12 @@ const postgres = connectPostgres(config.databaseUrl, {
 const heads: Anchor[] = [];
 let faults = 0;
 
-const printChanges = (of: string, { rows, more }: ChangeFaults): void => {
-  for (const fault of rows) print(`${of} changes: ${textOfFault(fault)}`);
-  if (more > 0) print(`${of} changes: FAULT ${rows[0]?.kind}: and ${more} more`);
+const printFaults = (of: string, { rows, more }: ChangeFaults): void => {
+  for (const fault of rows) print(`${of}: ${textOfFault(fault)}`);
+  if (more > 0) print(`${of}: FAULT ${rows[0]?.kind}: and ${more} more`);
   faults += rows.length + more;
 };
+const printChanges = (of: string, found: ChangeFaults): void => printFaults(`${of} changes`, found);
 
 const verifyOrganization = async (client: Queryable, organizationId: string): Promise<void> => {
   for (const report of await verifyChains(client, organizationId, anchors)) {
@@ -103,6 +106,7 @@ const verifyOrganization = async (client: Queryable, organizationId: string): Pr
     heads.push({ organizationId, chain: report.chain, lane: report.lane, ...report.head });
   }
   for await (const found of verifyChanges(client, organizationId)) printChanges(organizationId, found);
+  printFaults(`${organizationId} credits`, await verifyCredits(client, organizationId));
 };
 
 const elapsedMs = stopwatch();
@@ -133,7 +137,7 @@ await postgres.close();
 const sumOf = (chain: string): number => heads.reduce((sum, head) => sum + (head.chain === chain ? head.number : 0), 0);
 const seconds = (elapsedMs() / 1000).toFixed(1);
 print(
-  `${sumOf('audit')} audit entries and ${sumOf('invoices')} invoices are as written, in ${seconds} s; ${faults === 0 ? 'no fault' : `faults: ${faults}`}`,
+  `${sumOf('audit')} audit entries and ${sumOf('invoices')} invoices are as written, and ${sumOf('credit_notes')} credit notes, in ${seconds} s; ${faults === 0 ? 'no fault' : `faults: ${faults}`}`,
 );
 if (faults > 0) process.exitCode = 1;
 else if (writePath !== undefined) await appendFile(writePath, anchorLines(heads, known, systemClock.nowMs()));

@@ -1,7 +1,14 @@
 /** What a document says, in words and figures of its language: what HTML and PDF have in common. Pure. */
 import { addressLines } from './address-lines.ts';
 import { documentWords } from './document-words.ts';
-import type { DocumentLine, DocumentParty, DocumentStep, DocumentTax, InvoiceDocument } from './invoice-document.ts';
+import type {
+  DocumentCredit,
+  DocumentLine,
+  DocumentParty,
+  DocumentStep,
+  DocumentTax,
+  InvoiceDocument,
+} from './invoice-document.ts';
 import type { DocumentWords } from './languages/words.ts';
 import { printedLine, printedText } from './printed-text.ts';
 import { createPrinter, type Printer } from './printed-values.ts';
@@ -31,8 +38,9 @@ export type DocumentContent = {
   readonly buyer: PartyContent;
   readonly columns: {
     readonly description: string;
-    readonly quantity: string;
-    readonly unitPrice: string;
+    /** These two are null of a credit note. */
+    readonly quantity: string | null;
+    readonly unitPrice: string | null;
     /** Null where no line is taxed. */
     readonly tax: string | null;
     readonly amount: string;
@@ -104,7 +112,7 @@ const lineContent = (line: DocumentLine, words: DocumentWords, printer: Printer)
   return {
     text: printedLine(line.description),
     period: line.period ? printer.period(line.period) : '',
-    quantity: printer.quantity(line.quantity),
+    quantity: line.quantity === null ? '' : printer.quantity(line.quantity),
     unitPrice: unitPrice === undefined ? '' : printer.unitAmount(unitPrice),
     tax: line.taxes.map((tax) => taxText(tax, words, printer)).join(', '),
     amount: printer.amount(line.amount),
@@ -143,11 +151,43 @@ const totals = (document: InvoiceDocument, words: DocumentWords, printer: Printe
     isStrong: false,
   })),
   ...document.taxes.map((tax) => taxTotal(tax, words, printer)),
-  { label: words.total, value: printer.amount(document.total), isStrong: false },
-  { label: words.amountDue, value: printer.amount(document.total), isStrong: true },
+  ...(document.credit
+    ? creditTotals(document.credit, document, words, printer)
+    : [
+        { label: words.total, value: printer.amount(document.total), isStrong: false },
+        { label: words.amountDue, value: printer.amount(document.total), isStrong: true },
+      ]),
 ];
 
-const facts = (document: InvoiceDocument, words: DocumentWords, { date }: Printer): readonly Fact[] => [
+/** All of it, and what becomes of what was paid. */
+const creditTotals = (
+  { notDue, paid }: DocumentCredit,
+  { total }: InvoiceDocument,
+  words: DocumentWords,
+  printer: Printer,
+): readonly TotalContent[] => [
+  { label: words.credit.total, value: printer.amount(total), isStrong: true },
+  ...(paid
+    ? [
+        { label: words.credit.notDue, value: printer.amount(notDue), isStrong: false },
+        { label: words.credit[paid.settlement], value: printer.amount(paid.amount), isStrong: false },
+      ]
+    : []),
+];
+
+const creditFacts = (
+  { invoiceNumber, reason }: DocumentCredit,
+  { documentNumber, issuedAt }: InvoiceDocument,
+  words: DocumentWords,
+  { date }: Printer,
+): readonly Fact[] => [
+  { label: words.credit.number, value: printedLine(documentNumber) },
+  { label: words.credit.issueDate, value: date(issuedAt) },
+  { label: words.credit.invoice, value: printedLine(invoiceNumber) },
+  { label: words.credit.reason, value: words.credit.reasons[reason] },
+];
+
+const invoiceFacts = (document: InvoiceDocument, words: DocumentWords, { date }: Printer): readonly Fact[] => [
   { label: words.invoiceNumber, value: printedLine(document.documentNumber) },
   { label: words.issueDate, value: date(document.issuedAt) },
   { label: words.dueDate, value: document.dueAt === null ? words.dueOnReceipt : date(document.dueAt) },
@@ -157,30 +197,44 @@ const facts = (document: InvoiceDocument, words: DocumentWords, { date }: Printe
   ...document.customFields.map(({ name, value }) => ({ label: printedLine(name), value: printedLine(value) })),
 ];
 
+/** What it is, and what it comes to. */
+const heading = (document: InvoiceDocument, words: DocumentWords, printer: Printer) => {
+  const total = printer.amount(document.total);
+  if (document.credit)
+    return {
+      title: words.credit.title,
+      headline: words.credit.headline(total),
+      facts: creditFacts(document.credit, document, words, printer),
+      sealLabel: words.credit.seal,
+    };
+  const { dueAt } = document;
+  return {
+    title: words.invoice,
+    headline: dueAt === null ? words.amountDueOnReceipt(total) : words.amountDueBy(total, printer.date(dueAt)),
+    facts: invoiceFacts(document, words, printer),
+    sealLabel: words.seal,
+  };
+};
+
 export const documentContent = (document: InvoiceDocument): DocumentContent => {
   const words = documentWords(document.language);
   const printer = createPrinter(words.locale, document.timeZone, document.currency);
   const { seller, buyer, memo } = document;
-  const total = printer.amount(document.total);
+  const { sealLabel, ...heads } = heading(document, words, printer);
   const paymentUrl = webLink(document.paymentUrl);
   const hasTaxes = document.lines.some(({ taxes }) => taxes.length > 0);
   return {
     language: document.language,
-    title: words.invoice,
     number: printedLine(document.documentNumber),
-    headline:
-      document.dueAt === null
-        ? words.amountDueOnReceipt(total)
-        : words.amountDueBy(total, printer.date(document.dueAt)),
-    facts: facts(document, words, printer),
+    ...heads,
     seller: seller && partyContent(seller, words.from, words, printer),
     buyer: buyer
       ? partyContent(buyer, words.billTo, words, printer)
       : { label: words.billTo, name: words.erasedCustomer, lines: [] },
     columns: {
       description: words.description,
-      quantity: words.quantity,
-      unitPrice: words.unitPrice,
+      quantity: document.credit ? null : words.quantity,
+      unitPrice: document.credit ? null : words.unitPrice,
       tax: hasTaxes ? words.tax : null,
       amount: words.amount,
     },
@@ -189,7 +243,7 @@ export const documentContent = (document: InvoiceDocument): DocumentContent => {
     notes: document.taxes.some(({ treatment }) => treatment === 'reverse_charge') ? [words.reverseChargeNote] : [],
     memo: memo === null || memo.trim() === '' ? null : { label: words.memo, text: printedText(memo) },
     payment: paymentUrl === null ? null : { label: words.payOnline, scan: words.scanToPay, url: paymentUrl },
-    seal: { label: words.seal, hash: document.hash, url: webLink(document.verifyUrl) },
+    seal: { label: sealLabel, hash: document.hash, url: webLink(document.verifyUrl) },
     pageOf: words.pageOf('\0', '\0').split('\0') as [string, string, string],
   };
 };

@@ -1,6 +1,6 @@
 /** An issued invoice, with whom it is for, as what a document is made of. Pure. */
 import { discountToJson, taxToJson } from '#schemas/invoice/content-parts.ts';
-import type { InvoiceDiscount, InvoiceLine, InvoiceTax, IssuedInvoice } from '#schemas/invoice.ts';
+import type { InvoiceDiscount, InvoiceLine, InvoiceTax, IssuedInvoice, Seller } from '#schemas/invoice.ts';
 import { languageFromText } from '#schemas/language.ts';
 import { formatAmount, formatMinorUnits } from '#schemas/money.ts';
 import { formatQuantity } from '#schemas/quantity.ts';
@@ -10,6 +10,7 @@ import {
   type DocumentAddress,
   type DocumentLanguage,
   type DocumentLine,
+  type DocumentParty,
   type DocumentTax,
   documentLanguages,
   type InvoiceDocument,
@@ -27,13 +28,27 @@ const addressOf = ({ postal_code: postalCode, ...address }: StoredAddress): Docu
   postalCode,
 });
 
-const taxOf = (tax: InvoiceTax, { currency }: IssuedInvoice): DocumentTax => {
+export const sellerParty = ({ legalName, address, taxIds }: Seller): DocumentParty => ({
+  name: legalName,
+  address: address && addressOf(address as StoredAddress),
+  taxIds,
+  email: null,
+});
+
+export const buyerParty = ({ name, address, tax_ids: taxIds, email }: BuyerDetails): DocumentParty => ({
+  name,
+  address: address && addressOf(address),
+  taxIds,
+  email,
+});
+
+export const taxOf = (tax: InvoiceTax, { currency }: Pick<IssuedInvoice, 'currency'>): DocumentTax => {
   const { name, percentage, inclusive, treatment, taxable_amount, amount } = taxToJson(tax, currency);
   return { name, percentage, isInclusive: inclusive, treatment, taxableAmount: taxable_amount, amount };
 };
 
-const discountOf = (discount: InvoiceDiscount, { currency }: IssuedInvoice) => {
-  const { coupon_id: name, amount } = discountToJson(discount, currency);
+export const discountOf = (discount: InvoiceDiscount, { currency }: Pick<IssuedInvoice, 'currency'>) => {
+  const { name, amount } = discountToJson(discount, currency);
   return { name, amount };
 };
 
@@ -67,18 +82,8 @@ export const documentOfInvoice = (
     dueAt: invoice.dueAt,
     purchaseOrder: invoice.purchaseOrder,
     customFields: invoice.customFields,
-    seller: seller && {
-      name: seller.legalName,
-      address: seller.address && addressOf(seller.address as StoredAddress),
-      taxIds: seller.taxIds,
-      email: null,
-    },
-    buyer: buyer && {
-      name: buyer.name,
-      address: buyer.address && addressOf(buyer.address),
-      taxIds: buyer.tax_ids,
-      email: buyer.email,
-    },
+    seller: seller && sellerParty(seller),
+    buyer: buyer && buyerParty(buyer),
     lines: invoice.lines.map((line) => lineOf(line, invoice)),
     discounts: invoice.discounts.map((discount) => discountOf(discount, invoice)),
     taxes: invoice.taxes.map((tax) => taxOf(tax, invoice)),
@@ -91,5 +96,6 @@ export const documentOfInvoice = (
     hash: invoice.hash,
     verifyUrl: null,
     logo: null,
+    credit: null,
   };
 };

@@ -2,6 +2,7 @@
  * What a document of an invoice is made of, whatever becomes of it: every amount and quantity is exact decimal text, as
  * it was issued. Equal values give equal bytes.
  */
+import type { CreditReason, CreditSettlement } from '#schemas/credit-note.ts';
 import type { Currency } from '#schemas/currency.ts';
 import type { Instant, Period } from '#schemas/period.ts';
 import type { StepKind } from '#schemas/rated-line.ts';
@@ -60,7 +61,8 @@ export type DocumentDiscount = { readonly name: string; readonly amount: string 
 
 export type DocumentLine = {
   readonly description: string;
-  readonly quantity: string;
+  /** Null of a line of a credit note, which takes back an amount. */
+  readonly quantity: string | null;
   /** Of an item; null where the steps say what a unit costs. */
   readonly unitAmount: string | null;
   /** Before discounts and exclusive taxes. */
@@ -73,6 +75,18 @@ export type DocumentLine = {
 
 export type DocumentLogo = { readonly format: 'png' | 'jpg'; readonly bytes: Uint8Array };
 
+/** What makes a credit note of it. */
+export type DocumentCredit = {
+  /** The number of the invoice that it corrects. */
+  readonly invoiceNumber: string;
+  readonly reason: CreditReason;
+  /** What of the total was not paid yet. */
+  readonly notDue: string;
+  /** What was paid, and what becomes of it; null where nothing was. */
+  readonly paid: { readonly amount: string; readonly settlement: CreditSettlement } | null;
+};
+
+/** Of an invoice, or of a credit note. */
 export type InvoiceDocument = {
   readonly language: DocumentLanguage;
   /** Whose calendar the dates are of. */
@@ -103,4 +117,6 @@ export type InvoiceDocument = {
   readonly hash: string;
   readonly verifyUrl: string | null;
   readonly logo: DocumentLogo | null;
+  /** Null of an invoice. */
+  readonly credit: DocumentCredit | null;
 };

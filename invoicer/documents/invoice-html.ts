@@ -35,27 +35,27 @@ footer { align-items: center; display: flex; gap: 1rem; margin-top: 2rem; overfl
 const party = ({ label, name, lines }: PartyContent): string =>
   `<section><h3>${escaped(label)}</h3>${[name, ...lines].map((line) => `<p dir="auto">${escaped(line)}</p>`).join('')}</section>`;
 
-const row = (detail: DetailContent, description: string, tax: string | undefined, kind: 'line' | 'detail'): string => {
-  const cells = [detail.quantity, detail.unitPrice, ...(tax === undefined ? [] : [tax]), detail.amount];
+const figures = ['quantity', 'unitPrice', 'tax', 'amount'] as const;
+type Figure = (typeof figures)[number];
+
+const row = (
+  detail: DetailContent & { readonly tax?: string },
+  description: string,
+  shown: readonly Figure[],
+  kind: 'line' | 'detail',
+): string => {
+  const cells = shown.map((name) => detail[name] ?? '');
   return `<tr class="${kind}"><td>${description}</td>${cells.map((cell) => `<td>${escaped(cell)}</td>`).join('')}</tr>`;
 };
 
 const table = ({ columns, lines }: DocumentContent): string => {
-  const isTaxed = columns.tax !== null;
-  const heads = [
-    columns.description,
-    columns.quantity,
-    columns.unitPrice,
-    ...(columns.tax === null ? [] : [columns.tax]),
-    columns.amount,
-  ];
+  const shown = figures.filter((name) => columns[name] !== null);
+  const heads = [columns.description, ...shown.map((name) => columns[name] ?? '')];
   const rows = lines.map((line) => {
     const period = line.period && `<br><small>${escaped(line.period)}</small>`;
     const description = `<bdi>${escaped(line.text)}</bdi>${period}`;
-    const details = line.details.map((detail) =>
-      row(detail, `<bdi>${escaped(detail.text)}</bdi>`, isTaxed ? '' : undefined, 'detail'),
-    );
-    return [row(line, description, isTaxed ? line.tax : undefined, 'line'), ...details].join('\n');
+    const details = line.details.map((detail) => row(detail, `<bdi>${escaped(detail.text)}</bdi>`, shown, 'detail'));
+    return [row(line, description, shown, 'line'), ...details].join('\n');
   });
   return (
     `<table><thead><tr>${heads.map((head) => `<th scope="col">${escaped(head)}</th>`).join('')}</tr></thead>\n` +

@@ -18,7 +18,11 @@ const contentOf = ({ periods, lines, currency }: DraftInvoice): string =>
   JSON.stringify([
     currency,
     periods.map(({ billingPeriodId, watermark }) => [billingPeriodId, watermark.toString()]),
-    lines.map(({ position, amount }) => [position, amount.toString()]),
+    lines.map(({ position, amount, discounts }) => [
+      position,
+      amount.toString(),
+      ...discounts.map((discount) => discount.amount.toString()),
+    ]),
   ]);
 
 export const draftKey = (draft: DraftInvoice): string =>

@@ -4,11 +4,12 @@
  *
  *   1. lock the organization's series row: its counter and the head of its hash chain; read how far the series of its
  *      document numbers went, which the same lock guards;
- *   2. leave out the billing periods that are billed, or in a draft; lock the drafts that the shard finalizes;
- *   3. draft, tax, number and chain the others; of a shard that makes drafts, leave it at the taxed drafts;
- *   4. write invoices and lines, their billing periods as billed, deltas that are on no invoice as settled, the new
- *      counters and head, and the shard's new state; drafts that were made, and what became of those that were
- *      finalized.
+ *   2. leave out the billing periods that are billed, or in a draft; lock the drafts that the shard finalizes; read
+ *      which discounts hold and what is used of them, which the lock of step 1 guards, too;
+ *   3. draft, discount, tax, number and chain the others; of a shard that makes drafts, leave it at the taxed drafts;
+ *   4. write invoices and lines, their billing periods as billed, deltas that are on no invoice as settled, what the
+ *      invoices used of discounts, the new counters and head, and the shard's new state; drafts that were made, and what
+ *      became of those that were finalized; the states that the invoices begin with.
  *
  * So a number is taken only by an invoice that exists, and a process may die anywhere: either all of it happened or
  * none.
@@ -22,10 +23,17 @@ import type { DraftInvoice, IssuedInvoice } from '#schemas/invoice.ts';
 import type { NumberFormat } from '#schemas/number-format.ts';
 import type { Instant } from '#schemas/period.ts';
 import type { RatedLine } from '#schemas/rated-line.ts';
+import {
+  type DiscountedInvoices,
+  type DiscountFacts,
+  type InvoiceUse,
+  priceOverridesOf,
+} from '../discounts/discount-facts.ts';
 import type { EngineAnswer, TaxEngine } from '../taxes/tax-engine.ts';
 import type { TaxedInvoices, TaxFacts } from '../taxes/tax-facts.ts';
 import { askTaxEngine, draftKey } from './ask-tax-engine.ts';
 import { withoutUnchanged } from './delta-lines.ts';
+import { type DiscountedDraft, type DraftToDiscount, discountInvoices } from './discount-invoices.ts';
 import { draftInvoice, type InvoiceParties, oneOffInvoice, type RatedPeriod } from './draft-invoice.ts';
 import type { GroupedPeriod } from './grouped-periods.ts';
 import type { ChainHead } from './invoice-hash.ts';
@@ -44,6 +52,8 @@ export type SeriesState = {
   readonly draftIds: ReadonlySet<string>;
   /** How long a draft waits; 0, as draft time was turned off meanwhile: the next run issues it. */
   readonly draftMinutes: number;
+  /** Undefined where nothing has discounts. */
+  readonly discounts: DiscountFacts | undefined;
 };
 
 /** Billing periods of one payer that fall due together, in the order in which they are printed. */
@@ -59,7 +69,12 @@ export type InvoiceGroup = {
   /** How its number is written, and by the year of which time zone. */
   readonly numbers: { readonly format: NumberFormat; readonly timeZone: string };
   /** The draft that it is, where there is one; a one-off invoice has items in place of billing periods. */
-  readonly draft?: { readonly id: string; readonly items: readonly OneOffItem[] };
+  readonly draft?: {
+    readonly id: string;
+    readonly items: readonly OneOffItem[];
+    /** Of a one-off invoice: the discounts that it was asked to have. */
+    readonly discountIds: readonly string[];
+  };
 };
 
 /** A draft as it is made of billing periods, under the id that its invoice will have. */
@@ -74,6 +89,8 @@ export type ClosedShard = {
   readonly numbering: readonly NumberingSeries[];
   readonly drafts: readonly MadeDraft[];
   readonly settled: readonly SettledDelta[];
+  /** What the invoices used of discounts. */
+  readonly uses: readonly InvoiceUse[];
   /** The ids of drafts that were to be finalized, and of which no billing period could be rated. */
   readonly unrated: readonly string[];
 };
@@ -97,6 +114,8 @@ export type IssuePorts = {
   readonly taxFacts: (invoices: TaxedInvoices) => Promise<TaxFacts | undefined>;
   /** For organizations that go by it. */
   readonly taxEngine: TaxEngine;
+  /** As of now; undefined where nothing has discounts. */
+  readonly discountFacts: (invoices: DiscountedInvoices) => Promise<DiscountFacts | undefined>;
   /**
    * Runs steps 1 to 4; `issue` is called under the lock and decides what is written. Resolves with how many came of
    * it. `hour` is that of the organization, or of its test clock. `holdsOn` says at the end whether the next shard is
@@ -108,6 +127,7 @@ export type IssuePorts = {
     hour: () => Instant,
     elapsedMs: () => number,
     holdsOn: () => boolean,
+    discounted: DiscountedInvoices,
   ) => Promise<ClosedCount>;
   readonly giveUp: (shard: Shard, error: unknown) => Promise<void>;
   readonly nowMs: OrganizationClock['nowMs'];
@@ -195,19 +215,61 @@ const closedGroup = (
   return { draft, settled: [...reported, ...unchanged.map(settledAs('unchanged'))] };
 };
 
+type ShardDrafts = {
+  readonly drafts: ReadonlyMap<InvoiceGroup, DiscountedDraft>;
+  readonly settled: readonly SettledDelta[];
+  /** The ids of drafts that were to be finalized, and of which there is nothing to issue. */
+  readonly unrated: readonly string[];
+};
+
+/** What of the groups is not billed yet, each with its discounts. */
+const draftGroups = (
+  shard: Shard,
+  { groups, ...lines }: ShardRead,
+  { alreadyBilled, discounts }: Pick<SeriesState, 'alreadyBilled' | 'discounts'>,
+  now: Instant,
+): ShardDrafts => {
+  const byPeriod = linesByPeriod(lines);
+  const made = groups.map((group) => ({ group, ...closedGroup(shard, group, byPeriod, alreadyBilled) }));
+  const due = made.flatMap(({ group, draft }): (DraftToDiscount & { readonly group: InvoiceGroup })[] =>
+    draft ? [{ group, draft, discountIds: group.draft?.discountIds ?? [], issuedAt: now }] : [],
+  );
+  const discounted = discountInvoices(due, lines.lines, discounts);
+  return {
+    drafts: new Map(due.map(({ group }, index) => [group, discounted[index] as DiscountedDraft])),
+    settled: made.flatMap(({ settled }) => settled),
+    unrated: made.flatMap(({ group, draft }) => (draft || !group.draft ? [] : [group.draft.id])),
+  };
+};
+
+export const discountedInvoices = ({ organizationId }: Shard, { groups, lines }: ShardRead): DiscountedInvoices => {
+  const periods = groups.flatMap((group) => group.periods);
+  const payers = groups.map(({ parties }) => parties.customerId);
+  return {
+    organizationId,
+    customerIds: [...new Set([...payers, ...periods.map(({ customerId }) => customerId)])],
+    planVersionIds: [...new Set(periods.map(({ planVersionId }) => planVersionId))],
+    billingPeriodIds: periods.map(({ billingPeriodId }) => billingPeriodId),
+    creditIds: groups.flatMap(({ creditIds }) => creditIds),
+    priceOverrideIds: priceOverridesOf(lines),
+  };
+};
+
 /** What the tax engine says, where the organization goes by it. */
 const askedAnswers = async (
-  { taxEngine, billedPeriods }: IssuePorts,
+  { taxEngine, billedPeriods, discountFacts }: IssuePorts,
   shard: Shard,
   { groups, taxes, ...lines }: Omit<ShardContent, 'answers'>,
   now: Instant,
 ): Promise<ShardContent['answers']> => {
   if (taxes?.calculation !== 'engine' || shard.makesDrafts) return new Map();
-  const byPeriod = linesByPeriod(lines);
-  // Nobody else issues of the organization while its lane holds it.
-  const billed = await billedPeriods(shard);
-  const drafts = groups.flatMap((group) => closedGroup(shard, group, byPeriod, billed).draft ?? []);
-  return askTaxEngine(taxEngine, shard.organizationId, drafts, taxes, now);
+  // Nobody else issues of the organization while its lane holds it. A discount that comes or ends until the invoice is
+  // issued makes it another one, about which the engine is asked when the shard is tried again.
+  const discounts = await discountFacts(discountedInvoices(shard, { ...lines, groups }));
+  const standing = { alreadyBilled: await billedPeriods(shard), discounts };
+  const { drafts } = draftGroups(shard, { ...lines, groups }, standing, now);
+  const contents = [...drafts.values()].map(({ draft }) => draft);
+  return askTaxEngine(taxEngine, shard.organizationId, contents, taxes, now);
 };
 
 const taxedInvoices = (
@@ -228,27 +290,20 @@ const taxedInvoices = (
  */
 export const closeGroups = (
   shard: Shard,
-  { groups, taxes, answers, ...lines }: ShardContent,
+  content: ShardContent,
   state: SeriesState,
   now: Instant,
   newInvoiceId: () => string,
 ): ClosedShard => {
-  const byPeriod = linesByPeriod(lines);
+  const { taxes, answers } = content;
+  const groups = content.groups.filter(({ draft }) => !draft || state.draftIds.has(draft.id));
+  const { drafts: discounted, settled, unrated } = draftGroups(shard, { ...content, groups }, state, now);
   const numbering = numberingFrom(state.numbering);
   let head = state.head;
   const invoices: IssuedInvoice[] = [];
   const drafts: MadeDraft[] = [];
-  const unrated: string[] = [];
-  const settled: SettledDelta[] = [];
-  for (const group of groups) {
-    const { draft: ofDraft } = group;
-    if (ofDraft && !state.draftIds.has(ofDraft.id)) continue;
-    const { draft, settled: ofGroup } = closedGroup(shard, group, byPeriod, state.alreadyBilled);
-    settled.push(...ofGroup);
-    if (!draft) {
-      if (ofDraft) unrated.push(ofDraft.id);
-      continue;
-    }
+  const used: InvoiceUse[] = [];
+  for (const [group, { draft, uses }] of discounted) {
     if (shard.makesDrafts) {
       const finalizeAt = now + state.draftMinutes * minuteMs;
       drafts.push({ id: newInvoiceId(), draft: taxUnissued(draft, taxes, now), finalizeAt });
@@ -258,15 +313,16 @@ export const closeGroups = (
       ...taxInvoice(draft, taxes, now, answers.size > 0 ? answers.get(draftKey(draft)) : undefined),
       ...issuedTerms(group, numbering, now),
       contentVersion: newestContentVersion,
-      id: ofDraft?.id ?? newInvoiceId(),
+      id: group.draft?.id ?? newInvoiceId(),
       tenant: shard.organizationId,
       number: head.number + 1,
     };
     const hash = chainHash(head.hash, canonicalInvoice(numbered));
     invoices.push({ ...numbered, previousHash: head.hash, hash });
+    used.push(...uses.map((use) => ({ ...use, invoiceId: numbered.id })));
     head = { number: numbered.number, hash };
   }
-  return { invoices, numbering: numbering.moved(), drafts, settled, unrated };
+  return { invoices, numbering: numbering.moved(), drafts, settled, uses: used, unrated };
 };
 
 export const hourOfShard = ({ nowMs }: Pick<IssuePorts, 'nowMs'>, { clockNow, organizationId }: Shard): Instant =>
@@ -280,8 +336,8 @@ export const readShard = async (ports: IssuePorts, shard: Shard): Promise<ShardR
 };
 
 /**
- * Whether what a shard comes to depends on what was issued before it: drafts may be finalized, and a credit takes back
- * what was charged.
+ * Whether what a shard comes to depends on what was issued before it: drafts may be finalized, a credit takes back
+ * what was charged, and a delta corrects it.
  */
 export const looksBack = ({ draftIds, makesDrafts }: Shard, { groups }: ShardRead): boolean =>
   makesDrafts || draftIds.length > 0 || groups.some(({ creditIds }) => creditIds.length > 0);

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import type { Queryable } from '#platform/stores/postgres.ts';
 import type { Shard } from '#schemas/billing-run.ts';
-import { taxToJson } from '#schemas/invoice/content-parts.ts';
+import { discountToJson, taxToJson } from '#schemas/invoice/content-parts.ts';
 import { type DraftOverrides, withOverrides } from '#schemas/invoice/draft-overrides.ts';
 import { type ItemJson, itemFromJson } from '#schemas/invoice/one-off.ts';
 import { formatAmount } from '#schemas/money.ts';
@@ -44,8 +44,9 @@ export const draftsOfShard = async (client: Queryable, shard: Shard): Promise<re
   const entities = await entitiesOf(client, rows);
   return rows.map((row) => {
     const group = groupFromRow(row, entities);
-    const terms = withOverrides(group.parties.terms, row.overrides);
-    const draft = { id: row.id, items: (row.lines ?? []).map(itemFromJson) };
+    const { id, overrides } = row;
+    const terms = withOverrides(group.parties.terms, overrides);
+    const draft = { id, items: (row.lines ?? []).map(itemFromJson), discountIds: overrides.discounts ?? [] };
     return { ...group, parties: { ...group.parties, terms }, draft };
   });
 };
@@ -74,11 +75,14 @@ export const draftLines = async (client: Queryable, shard: Shard): Promise<reado
 
 const insertStatement = `
 INSERT INTO invoice_drafts (id, organization_id, kind, state, customer_id, currency, finalize_at, overrides,
-  line_count, subtotal, taxes, computed_at, watermark, test_clock_id, metadata, version, created_at, updated_at)
+  line_count, subtotal, taxes, discounts, computed_at, watermark, test_clock_id, metadata, version, created_at,
+  updated_at)
 SELECT n.id, $1, 'period', 'draft', n.customer_id, n.currency, n.finalize_at, '{}', n.line_count, n.subtotal, n.taxes,
-  $2, $9, c.test_clock_id, '{}', 1, $2, $2
-FROM unnest($3::text[], $4::text[], $5::text[], $6::timestamptz[], $7::integer[], $8::numeric[], $10::json[])
-  AS n (id, customer_id, currency, finalize_at, line_count, subtotal, taxes) JOIN customers c ON c.id = n.customer_id`;
+  n.discounts, $2, $9, c.test_clock_id, '{}', 1, $2, $2
+FROM unnest($3::text[], $4::text[], $5::text[], $6::timestamptz[], $7::integer[], $8::numeric[], $10::json[],
+    $11::json[])
+  AS n (id, customer_id, currency, finalize_at, line_count, subtotal, taxes, discounts)
+  JOIN customers c ON c.id = n.customer_id`;
 
 // A period that is in a draft already, or billed, ends the transaction.
 const takePeriods = `
@@ -111,6 +115,9 @@ export const insertDrafts = async (
     drafts.map(({ draft }) => formatAmount(draft.subtotal)),
     watermark,
     drafts.map(({ draft: { taxes, currency } }) => JSON.stringify(taxes.map((tax) => taxToJson(tax, currency)))),
+    drafts.map(({ draft: { discounts, currency } }) =>
+      JSON.stringify(discounts.map((discount) => discountToJson(discount, currency))),
+    ),
   ]);
   const periods = drafts.flatMap(({ id, draft }) =>
     draft.periods.map(({ billingPeriodId }) => ({ id, billingPeriodId })),

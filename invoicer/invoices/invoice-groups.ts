@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { ratedBefore } from '#platform/stores/rated-before.ts';
 import { isCurrency } from '#schemas/currency.ts';
 import type { InvoiceDefaults } from '#schemas/http/customers.ts';
+import type { InvoiceTerms } from '#schemas/invoice.ts';
 import { type IssuingEntity, sellerOf } from '#schemas/issuing-entity.ts';
 import type { LateUsagePolicy } from '#schemas/late-usage.ts';
 import { defaultNumberFormat } from '#schemas/number-format.ts';
@@ -50,6 +51,8 @@ export type GroupRow = {
   periods: GroupPeriod[];
 };
 
+export type PayerTermsRow = Pick<GroupRow, 'payment_days' | 'issuing_entity_id' | 'invoice_defaults'>;
+
 export const groupPeriod = ({ corrects, ...row }: GroupPeriod): GroupedPeriod => ({
   billingPeriodId: row.id,
   customerId: row.customer,
@@ -89,19 +92,31 @@ export const lineFromRow = ({ line, id, span_start, span_end }: RatedRow): Rated
     span: { start: span_start.getTime(), end: span_end.getTime() },
   });
 
-export const groupFromRow = (row: GroupRow, entities: ReadonlyMap<string, IssuingEntity>): InvoiceGroup => {
-  const { payer_id: customerId, currency, issuing_entity_id: entityId, invoice_defaults: defaults } = row;
-  assert(isCurrency(currency), `${currency} is not a currency`);
-  const entity = entityId === null ? undefined : entities.get(entityId);
-  assert(entity !== undefined || entityId === null, `the issuing entity ${entityId} is not there`);
-  const terms = {
-    issuingEntityId: entityId,
+const entityOf = ({ issuing_entity_id: id }: PayerTermsRow, entities: ReadonlyMap<string, IssuingEntity>) => {
+  const entity = id === null ? undefined : entities.get(id);
+  assert(entity !== undefined || id === null, `the issuing entity ${id} is not there`);
+  return entity;
+};
+
+/** What an invoice of that payer says beside its lines, as things stand. */
+export const termsFromRow = (row: PayerTermsRow, entities: ReadonlyMap<string, IssuingEntity>): InvoiceTerms => {
+  const { issuing_entity_id: issuingEntityId, invoice_defaults: defaults } = row;
+  const entity = entityOf(row, entities);
+  return {
+    issuingEntityId,
     seller: entity === undefined ? null : sellerOf(entity),
     paymentDays: row.payment_days,
     purchaseOrder: defaults?.purchase_order ?? null,
     memo: defaults?.memo ?? null,
     customFields: defaults?.custom_fields ?? [],
   };
+};
+
+export const groupFromRow = (row: GroupRow, entities: ReadonlyMap<string, IssuingEntity>): InvoiceGroup => {
+  const { payer_id: customerId, currency } = row;
+  assert(isCurrency(currency), `${currency} is not a currency`);
+  const entity = entityOf(row, entities);
+  const terms = termsFromRow(row, entities);
   return {
     parties: { customerId, currency, terms },
     timeZone: row.time_zone,

@@ -104,8 +104,29 @@ export const invoiceColumns = `id, organization_id, series_number, kind, content
   discounts, taxes, discount_total, tax_total`;
 const invoicePeriodColumns =
   'invoice_id, id, customer_id, subscription_id, plan_version_id, span_start, span_end, watermark, corrects_id';
-export const invoiceLineColumns = `invoice_id, billing_period_id, position, kind, charge_code, description, meter,
-  quantity, rounding, precise_amount, unit_amount, amount, discounts, taxes, steps, period_start, period_end, corrects`;
+const lineColumnNames = [
+  'invoice_id',
+  'billing_period_id',
+  'position',
+  'kind',
+  'charge_code',
+  'description',
+  'meter',
+  'quantity',
+  'rounding',
+  'precise_amount',
+  'unit_amount',
+  'amount',
+  'discounts',
+  'taxes',
+  'steps',
+  'period_start',
+  'period_end',
+  'corrects',
+];
+export const invoiceLineColumns = lineColumnNames.join(', ');
+export const invoiceLineColumnsOf = (alias: string): string =>
+  lineColumnNames.map((name) => `${alias}.${name}`).join(', ');
 
 const read = <T>(value: T | undefined, what: string): T => {
   assert(value !== undefined, `a stored invoice can't be read: ${what}`);
@@ -114,7 +135,7 @@ const read = <T>(value: T | undefined, what: string): T => {
 
 const amountFromText = (text: string): Amount => read(parseStoredAmount(text), text);
 
-const lineFromRow = (row: InvoiceLineRow): InvoiceLine => ({
+export const invoiceLineFromRow = (row: InvoiceLineRow): InvoiceLine => ({
   kind: row.kind ?? 'charge',
   billingPeriodId: row.billing_period_id,
   position: row.position,
@@ -201,7 +222,7 @@ export const invoiceFromRows = (
     previousHash: row.previous_hash,
     hash: row.hash,
     ...laterMembers(row),
-    lines: lines.map(lineFromRow),
+    lines: lines.map(invoiceLineFromRow),
   };
 };
 

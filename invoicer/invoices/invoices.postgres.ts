@@ -7,6 +7,7 @@ import { giveBackShard, leaseShard, shardJobs } from '#platform/work/shard-jobs.
 import { runEnded, type Shard } from '#schemas/billing-run.ts';
 import type { IssuedInvoice } from '#schemas/invoice.ts';
 import type { Instant } from '#schemas/period.ts';
+import { discountFacts, writeDiscountUses } from '../discounts/discount-uses.postgres.ts';
 import type { ClosedCount, ClosedShard, IssuePorts } from './close-period.ts';
 import { createLinesBefore, settleDeltas } from './deltas.postgres.ts';
 import { draftLines, draftsOfShard, insertDrafts, lockDrafts, settleDrafts } from './drafts.postgres.ts';
@@ -21,8 +22,12 @@ import {
 } from './invoice-groups.ts';
 import type { ChainHead } from './invoice-hash.ts';
 import { periodOrder } from './invoice-rows.ts';
-import { readNumbering, writeInvoices, writeNumbering } from './issued-rows.postgres.ts';
+import { writeStates } from './invoice-states.postgres.ts';
+import { writeInvoices } from './issued-rows.postgres.ts';
 import { entitiesOf } from './issuing-entities.postgres.ts';
+import { createNumbering } from './numbering.postgres.ts';
+
+const invoiceNumbering = createNumbering('numbering_series');
 
 const lockSeries = async (client: Queryable, organizationId: string): Promise<{ number: number; hash: string }> => {
   const { rows } = await client.query<{ last_number: bigint; head_hash: string }>(
@@ -254,23 +259,26 @@ export const createInvoiceStore = (postgres: Postgres, leaseSeconds: number): In
     },
 
     billedPeriods: (shard) => billedPeriods(postgres, shard),
-    commit: (shard, issue, hour, elapsedMs, holdsOn) =>
+    commit: (shard, issue, hour, elapsedMs, holdsOn, discounted) =>
       postgres.transaction(async (client) => {
         const head = await lockSeries(client, shard.organizationId);
         const alreadyBilled = await billedPeriods(client, shard);
         const draftIds = await lockDrafts(client, shard);
         const draftMinutes = shard.makesDrafts ? await draftMinutesOf(client, shard.organizationId) : 0;
-        const stored = await readNumbering(client, shard.organizationId);
-        const closed = issue({ head, numbering: stored, alreadyBilled, draftIds, draftMinutes });
-        const { invoices, numbering, drafts } = closed;
+        const stored = await invoiceNumbering.read(client, shard.organizationId);
+        const discounts = await discountFacts(client, discounted);
+        const closed = issue({ head, numbering: stored, alreadyBilled, draftIds, draftMinutes, discounts });
+        const { invoices, numbering, drafts, uses } = closed;
         const last = invoices.at(-1);
         if (last) {
           await writeInvoices(client, shard.runId, invoices);
-          await writeNumbering(client, shard.organizationId, numbering);
+          await invoiceNumbering.write(client, shard.organizationId, numbering);
           await billPeriods(client, invoices);
+          await writeDiscountUses(client, shard.organizationId, uses);
         }
         await settleDeltas(client, closed.settled, shard.watermark);
         const draftEntries = await writeDrafts(client, shard, closed, draftIds, hour());
+        if (last) await writeStates(client, invoices);
         const next = last ?? head;
         const count = { issued: invoices.length, drafted: drafts.length };
         const completedAt = await finishShard(client, shard, count, alreadyBilled.size, elapsedMs());

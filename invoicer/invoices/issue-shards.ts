@@ -12,6 +12,7 @@ import {
   type ClosedCount,
   type ClosedShard,
   closeGroups,
+  discountedInvoices,
   hourOfShard,
   type IssuePorts,
   looksBack,
@@ -49,6 +50,8 @@ const stateAfter = ({ head, numbering }: SeriesState, { invoices, numbering: mov
     alreadyBilled: new Set(),
     draftIds: new Set(),
     draftMinutes: 0,
+    // Which discounts there are is read under the lock, and where there are any the shard is closed anew by them.
+    discounts: undefined,
   };
 };
 
@@ -100,7 +103,8 @@ export const createShardIssuer = (ports: IssuePorts): ShardIssuer => {
         ahead.push(next);
         return result;
       };
-      return await ports.commit(shard, close, hour, elapsedMs, () => isNextLeased);
+      const discounted = discountedInvoices(shard, read);
+      return await ports.commit(shard, close, hour, elapsedMs, () => isNextLeased, discounted);
     } catch (error) {
       await ports.giveUp(shard, error);
       throw error;

@@ -11,16 +11,15 @@ import type { InvoiceDiscount, InvoiceLine, InvoiceTax, IssuedInvoice } from '#s
 import { formatAmount, formatPreciseAmount } from '#schemas/money.ts';
 import { formatQuantity } from '#schemas/quantity.ts';
 import { priceStepToJson } from '#schemas/rated-line.ts';
-import type { NumberingSeries } from './number-documents.ts';
 
 /** Name, type and value of a column. */
-type Column<T> = readonly [name: string, type: string, of: (row: T) => unknown];
+export type Column<T> = readonly [name: string, type: string, of: (row: T) => unknown];
 
-const insertStatement = <T>(table: string, columns: readonly Column<T>[]): string =>
+export const insertStatement = <T>(table: string, columns: readonly Column<T>[]): string =>
   `INSERT INTO ${table} (${columns.map(([name]) => name).join(', ')})
    SELECT * FROM unnest(${columns.map(([, type], index) => `$${index + 1}::${type}[]`).join(', ')})`;
 
-const valuesOf = <T>(columns: readonly Column<T>[], rows: readonly T[]): unknown[][] =>
+export const valuesOf = <T>(columns: readonly Column<T>[], rows: readonly T[]): unknown[][] =>
   columns.map(([, , of]) => rows.map(of));
 
 /** Most have none, and then it is null. */
@@ -31,12 +30,12 @@ type Discounted = Pick<IssuedInvoice, 'currency'> & {
   readonly discounts: readonly InvoiceDiscount[];
   readonly taxes: readonly InvoiceTax[];
 };
-const discountsColumn: Column<Discounted> = [
+export const discountsColumn: Column<Discounted> = [
   'discounts',
   'json',
   ({ discounts, currency }) => jsonUnlessEmpty(discounts.map((discount) => discountToJson(discount, currency))),
 ];
-const taxesColumn: Column<Discounted> = [
+export const taxesColumn: Column<Discounted> = [
   'taxes',
   'json',
   ({ taxes, currency }) => jsonUnlessEmpty(taxes.map((tax) => taxToJson(tax, currency))),
@@ -120,40 +119,4 @@ export const writeInvoices = async (
   );
   await client.query(insertLines, valuesOf(lineColumns, lines));
   await client.query(queueDocuments, [invoices.map(({ id }) => id), invoices.map(({ customerId }) => customerId)]);
-};
-
-type NumberingRow = { stem: string; prefix: string; issuing_entity_id: string | null; last_number: bigint };
-
-/** Whoever holds the lock of `invoice_series` reads and writes them. */
-export const readNumbering = async (client: Queryable, organizationId: string): Promise<NumberingSeries[]> => {
-  const { rows } = await client.query<NumberingRow>(
-    'SELECT stem, prefix, issuing_entity_id, last_number FROM numbering_series WHERE organization_id = $1',
-    [organizationId],
-  );
-  return rows.map(({ stem, prefix, issuing_entity_id: issuingEntityId, last_number: last }) => ({
-    stem,
-    prefix,
-    issuingEntityId,
-    last: Number(last),
-  }));
-};
-
-export const writeNumbering = async (
-  client: Queryable,
-  organizationId: string,
-  numbering: readonly NumberingSeries[],
-): Promise<void> => {
-  await client.query(
-    `INSERT INTO numbering_series (organization_id, stem, prefix, issuing_entity_id, last_number)
-     SELECT $1, * FROM unnest($2::text[], $3::text[], $4::text[], $5::bigint[])
-     ON CONFLICT (organization_id, stem) DO UPDATE SET prefix = excluded.prefix,
-       issuing_entity_id = excluded.issuing_entity_id, last_number = excluded.last_number`,
-    [
-      organizationId,
-      numbering.map(({ stem }) => stem),
-      numbering.map(({ prefix }) => prefix),
-      numbering.map(({ issuingEntityId }) => issuingEntityId),
-      numbering.map(({ last }) => last),
-    ],
-  );
 };

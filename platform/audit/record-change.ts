@@ -14,6 +14,7 @@
  * object_sequence of their entries says which came first.
  */
 
+import { idOfAudited } from '#schemas/audited-object.ts';
 import { type AuditedObject, type AuditedType, auditedObjects } from '#schemas/audited-objects.ts';
 import { newId } from '../process/ids.ts';
 import type { Queryable } from '../stores/postgres.ts';
@@ -56,7 +57,8 @@ const lockStatement = (types: readonly string[]): string => {
   const stored = types.map((type) => {
     const object: AuditedObject | undefined = auditedObjects[type as AuditedType];
     if (object === undefined) throw new Error(`no columns are named for the audited type ${type}`);
-    return `SELECT t.id, ${storedDigest(object)} AS digest FROM ${object.table} t WHERE t.id = ANY ($2)`;
+    const id = `t.${idOfAudited(object)}`;
+    return `SELECT ${id} AS id, ${storedDigest(object)} AS digest FROM ${object.table} t WHERE ${id} = ANY ($2)`;
   });
   const statement = `WITH head AS MATERIALIZED (${selectFreeHead}), stored AS (${stored.join(' UNION ALL ')})
     SELECT o.id, s.digest, h.lane, h.last_sequence, h.head_hash, (

@@ -67,7 +67,7 @@ export const entriesOf = (objectType: AuditedType): string => {
       coalesce(array_agg(c.digest) FILTER (WHERE c.digest IS NOT NULL), '{}') AS digests
     FROM (
       SELECT count(*) FILTER (WHERE a.action NOT IN (${literals(uncountedActions)})) AS changes,
-        bool_or(a.action IN (${literals(created)})) AS created,
+        ${created.length > 0 ? `bool_or(a.action IN (${literals(created)}))` : 'false'} AS created,
         max(a.after_digest) AS after, (array_agg(a.stored_digest ORDER BY a.object_sequence DESC))[1] AS digest
       FROM audit_log a
       WHERE a.organization_id = ANY (ARRAY(

@@ -48,6 +48,8 @@ export const failPointNames = [
   'invoicer.before_issue',
   'invoicer.before_commit',
   'invoicer.after_issue',
+  'credit.before_write',
+  'credit.before_commit',
 ] as const;
 
 export type FailPointName = (typeof failPointNames)[number];

@@ -1,7 +1,9 @@
 /** The export of a customer in answers. */
 import { type TSchema, Type } from 'typebox';
 import { AuditEntry } from '#schemas/http/audit-log.ts';
+import { CreditNote } from '#schemas/http/credit-notes.ts';
 import { Customer } from '#schemas/http/customers.ts';
+import { Discount } from '#schemas/http/discounts.ts';
 import { Code, CurrencyCode, closed, Instant, idOf, nullable } from '#schemas/http/fields.ts';
 import { HashedInstant, Invoice, InvoiceLine, InvoicePeriod } from '#schemas/http/invoices.ts';
 import { OneTimeCharge } from '#schemas/http/one-time-charges.ts';
@@ -58,6 +60,7 @@ export const CustomerExport = Type.Object(
       OneTimeCharge,
       'Of all its subscriptions: pending, billed and removed ones.',
     ),
+    discounts: section('read:discounts', Discount, 'Its own and those of its subscriptions, whatever became of them.'),
     rated_lines: section(
       'read:subscriptions',
       Type.Object(
@@ -69,6 +72,7 @@ export const CustomerExport = Type.Object(
     price_overrides: section('read:price_overrides', PriceOverride, 'Prices of this customer alone.'),
     quotes: section('read:quotes', ExportedQuote, 'Offers to this customer, whatever became of them.'),
     invoices: section('read:invoices', Invoice, 'With their lines.'),
+    credit_notes: section('read:credit_notes', CreditNote, 'With their lines.'),
     billed_to: section(
       'read:invoices',
       BilledToAnother,
@@ -85,7 +89,7 @@ export const CustomerExport = Type.Object(
     audit_log: section(
       'read:audit-log',
       AuditEntry,
-      'About the customer, and the subscriptions, one-time charges, prices, quotes and invoices that are shown.',
+      'About the customer, and the subscriptions, one-time charges, discounts, prices, quotes, invoices and credit notes that are shown.',
     ),
   },
   { ...closed, title: 'CustomerExport' },

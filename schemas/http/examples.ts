@@ -8,7 +8,14 @@ import { customerExample, newCustomerExample } from '#schemas/http/customers.ts'
 import { exampleCreatedAt, exampleHead, exampleId, exampleMonth, examplePage } from '#schemas/http/example-parts.ts';
 import { explainExamples } from '#schemas/http/explain-examples.ts';
 import { noDrafts } from '#schemas/http/invoice-drafts.ts';
-import { billingPeriod, hash, invoiceHead, invoicePreview, lines } from '#schemas/http/invoice-examples.ts';
+import {
+  billingPeriod,
+  exportExamples,
+  hash,
+  invoiceHead,
+  invoicePreview,
+  lines,
+} from '#schemas/http/invoice-examples.ts';
 import { definitionExample, meterExample, meterVersionExample, newMeterExample } from '#schemas/http/meters.ts';
 import { meteredChargeExample } from '#schemas/http/plan.ts';
 import { resultsCsvExample } from '#schemas/http/simulations.ts';
@@ -260,6 +267,8 @@ export const apiExamples: Readonly<Record<string, unknown>> = {
   RatingFailurePage: examplePage(ratingFailure),
   '/v1/rating-runs/:id': ratingRun.id,
   InvoiceHeadPage: examplePage(invoiceHead),
+  InvoiceLinePage: examplePage(lines[0]),
+  ...exportExamples,
   Invoice: { ...invoiceHead, lines },
   InvoiceHead: invoiceHead,
   InvoicePreview: invoicePreview,

@@ -44,6 +44,7 @@ export const explainExamples = ({ id, invoice, line, charge, customers, meter, p
       rated_at: '2026-11-01T08:00:00.000Z',
       invoice_id: invoice.id,
       line_position: position,
+      discounts: [],
       input: {
         ...names,
         position,

@@ -14,7 +14,7 @@ import {
   RoundingModeName,
   Sequence,
 } from '#schemas/http/fields.ts';
-import { LineCorrection, PriceStep, Proration } from '#schemas/http/invoices.ts';
+import { InvoiceDiscount, LineCorrection, PriceStep, Proration } from '#schemas/http/invoices.ts';
 import { MeterDefinition, MeterVersionNumber } from '#schemas/http/meters.ts';
 import { tierCount } from '#schemas/http/price-overrides.ts';
 import { PriceSources } from '#schemas/http/price-sources.ts';
@@ -256,6 +256,9 @@ export const Explanation = Type.Object(
     rated_at: Instant,
     invoice_id: nullable(idOf('inv')),
     line_position: nullable(Type.Integer({ minimum: 1, description: 'On the invoice.' })),
+    discounts: Type.Array(InvoiceDiscount, {
+      description: 'What the invoice took off it, in the order in which it was taken off.',
+    }),
     input: RatingInput,
     output: RatingOutput,
     hashes: Type.Union([Hashes, Type.Null()], { description: 'Null for a line from before lines were hashed.' }),

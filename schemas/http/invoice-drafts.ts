@@ -2,39 +2,53 @@
 import { Type } from 'typebox';
 import { CustomFields, newCustomerExample } from '#schemas/http/customers.ts';
 import { exampleHead } from '#schemas/http/example-parts.ts';
-import { CurrencyCode, CustomerName, closed, formed, GivenInstant, Metadata, nullable } from '#schemas/http/fields.ts';
+import {
+  CurrencyCode,
+  CustomerName,
+  closed,
+  formed,
+  GivenInstant,
+  idOf,
+  Metadata,
+  nullable,
+} from '#schemas/http/fields.ts';
 import { oneOffLinesMax } from '#schemas/invoice/one-off.ts';
 
-/** What an issued invoice, and a run that made no draft, say of drafts. */
+/** What an issued invoice has beside its content, and what a run that made no draft says of drafts. */
 export const issuedExample = {
   state: 'issued',
   finalize_at: null,
   finalizing_run_id: null,
   as_of: null,
   failure: null,
+  reissue_of: null,
   ...exampleHead,
 };
 export const noDrafts = { invoices_already_issued: 0, invoice_id: null, drafts_made: 0 };
 
 const lines = (charsMax: number) =>
   formed(`^[^\\u0000-\\u0008\\u000b-\\u001f\\u007f]{1,${charsMax}}$`, `1 to ${charsMax} characters, and line breaks`);
-const Memo = nullable(lines(2_000));
+export const Memo = nullable(lines(2_000));
 const PurchaseOrder = nullable(
   formed('^[^\\u0000-\\u001f\\u007f]{1,140}$', '1 to 140 characters, none of them a control character'),
 );
-const FinalizeAt = Type.Union([GivenInstant, Type.Null()], {
+export const FinalizeAt = Type.Union([GivenInstant, Type.Null()], {
   description:
     'When it is finalized by itself, at most 31 days from now; null, of a one-off invoice alone, when somebody asks for it.',
 });
 
-const said = {
+/** What a draft says of its own beside its lines, and what is noted of it. */
+export const said = {
   memo: Type.Optional(Memo),
   purchase_order: Type.Optional(PurchaseOrder),
   custom_fields: Type.Optional(CustomFields),
   metadata: Type.Optional(Metadata),
 };
 
-const Money = Type.String({ maxLength: 64, description: 'A decimal such as "250.00"; below zero it takes off.' });
+export const Money = Type.String({
+  maxLength: 64,
+  description: 'A decimal such as "250.00"; below zero it takes off.',
+});
 
 const OneOffLine = Type.Object(
   {
@@ -73,6 +87,13 @@ export const NewOneOffInvoice = Type.Object(
     currency: CurrencyCode,
     lines: Type.Array(OneOffLine, { minItems: 1, maxItems: oneOffLinesMax }),
     ...said,
+    discounts: Type.Optional(
+      Type.Array(idOf('dsc'), {
+        maxItems: 20,
+        uniqueItems: true,
+        description: 'The discounts of the customer that it has; without it, none.',
+      }),
+    ),
     finalize: Type.Optional(
       Type.Boolean({ default: false, description: 'Whether it is finalized at once, rather than left as a draft.' }),
     ),
@@ -92,16 +113,5 @@ export const NewOneOffInvoice = Type.Object(
         memo: 'Thank you.',
       },
     ],
-  },
-);
-
-export const InvoicePatch = Type.Object(
-  { ...said, finalize_at: Type.Optional(FinalizeAt) },
-  {
-    ...closed,
-    title: 'InvoicePatch',
-    minProperties: 1,
-    description: 'A field that is left out stays.',
-    examples: [{ memo: 'Thank you.', purchase_order: 'PO-4711' }],
   },
 );

@@ -104,6 +104,9 @@ export const invoiceHead = {
   previous_hash: hash('0'),
   hash: hash('7'),
   ...issuedExample,
+  amount_credited: '0.00',
+  amount_paid: '0.00',
+  amount_due: '13.98',
 };
 
 export const invoicePreview = {
@@ -113,6 +116,12 @@ export const invoicePreview = {
     {
       due_at: '2026-12-01T00:00:00.000Z',
       customer_id: customerExample.id,
+      issuing_entity_id: null,
+      seller: null,
+      payment_terms: null,
+      purchase_order: null,
+      memo: null,
+      custom_fields: [],
       currency: planExample.currency,
       periods: [billingPeriod],
       lines,
@@ -124,3 +133,28 @@ export const invoicePreview = {
     },
   ],
 };
+
+const exportedHead = {
+  number: invoiceHead.number,
+  document_number: invoiceHead.document_number,
+  invoice_id: invoiceHead.id,
+  issued_at: invoiceHead.issued_at,
+};
+const exported = {
+  exportInvoices: {
+    ...exportedHead,
+    customer_id: invoiceHead.customer_id,
+    currency: invoiceHead.currency,
+    total: invoiceHead.total,
+  },
+  exportInvoiceLines: { ...exportedHead, position: 1, description: flatChargeExample.name, amount: '9.00' },
+  exportInvoiceTaxes: { ...exportedHead, code: 'vat', percentage: '19', taxable_amount: '13.98', amount: '2.66' },
+};
+
+/** Some of the columns of each. */
+export const exportExamples: Readonly<Record<string, string>> = Object.fromEntries(
+  Object.entries(exported).flatMap(([operation, row]) => [
+    [`${operation} answer text/csv`, `${Object.keys(row).join(',')}\r\n${Object.values(row).join(',')}\r\n`],
+    [`${operation} answer application/x-ndjson`, `${JSON.stringify(row)}\n`],
+  ]),
+);

@@ -11,7 +11,7 @@ import {
   Instant,
   idOf,
 } from '#schemas/http/fields.ts';
-import { InvoiceLine, InvoicePeriod, InvoiceTax } from '#schemas/http/invoices.ts';
+import { InvoiceDiscount, InvoiceLine, InvoicePeriod, InvoiceTax, termsFields } from '#schemas/http/invoices.ts';
 
 export const InvoicePreviewAsked = Type.Object(
   {
@@ -32,10 +32,15 @@ const PreviewedInvoice = Type.Object(
   {
     due_at: Instant,
     customer_id: { ...idOf('cus'), description: 'Who would be billed.' },
+    ...termsFields,
     currency: CurrencyCode,
     periods: Type.Array(InvoicePeriod),
     lines: Type.Array(InvoiceLine),
     subtotal: Decimal,
+    discounts: Type.Array(InvoiceDiscount, {
+      description: 'Those that it would have if it were issued when it falls due.',
+    }),
+    discount_total: Decimal,
     taxes: Type.Array(InvoiceTax, { description: 'Those that it would have if it were issued when it falls due.' }),
     tax_total: Decimal,
     total: Decimal,

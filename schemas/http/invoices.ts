@@ -9,13 +9,14 @@ import {
   formed,
   Instant,
   idOf,
+  Name,
   nullable,
   Period,
   RoundingModeName,
   resourceFields,
 } from '#schemas/http/fields.ts';
 import { hashedInstantPattern } from '#schemas/invoice/hashed-parts.ts';
-import { InvoiceKind, LineKind } from '#schemas/invoice.ts';
+import { InvoiceKind, InvoiceState, LineKind } from '#schemas/invoice.ts';
 import { StepKind } from '#schemas/rated-line.ts';
 import { TaxTreatment } from '#schemas/tax-rate.ts';
 
@@ -66,14 +67,23 @@ export const HashedInstant = formed(hashedInstantPattern, 'RFC 3339 in UTC', {
   format: 'date-time',
   description: 'RFC 3339 in UTC as it was hashed, with a fraction of a second only where there is one.',
 });
-const HashedPeriod = Type.Object(
+export const HashedPeriod = Type.Object(
   { start: HashedInstant, end: HashedInstant },
   { ...closed, title: 'HashedPeriod', description: 'Half-open: from start, before end.' },
 );
 
 export const InvoiceDiscount = Type.Object(
-  { coupon_id: Type.String(), amount: Decimal },
-  { ...closed, title: 'InvoiceDiscount', description: 'What a coupon takes off.' },
+  {
+    discount_id: Type.String(),
+    coupon_id: Type.String(),
+    name: { ...Name, description: 'Of the coupon as it stood when the invoice was issued.' },
+    amount: Decimal,
+  },
+  {
+    ...closed,
+    title: 'InvoiceDiscount',
+    description: 'What a discount takes off; below zero of what is given back.',
+  },
 );
 
 export const InvoiceTax = Type.Object(
@@ -176,6 +186,16 @@ const ofOnlyPeriod = (schema: TSchema, what: string): TSchema =>
 const ofIssued = (schema: TSchema, what: string): TSchema =>
   Type.Union([schema, Type.Null()], { description: `${what} Null of a draft.` });
 
+/** What an invoice says beside its lines; of a draft, and of what is previewed, as it would be issued now. */
+export const termsFields = {
+  issuing_entity_id: nullable(idOf('ent')),
+  seller: nullable(Seller),
+  payment_terms: nullable(PaymentTerms),
+  purchase_order: nullable(Type.String()),
+  memo: nullable(Type.String()),
+  custom_fields: Type.Array(CustomField),
+};
+
 const headFields = {
   content_version: ofIssued(Type.Integer({ minimum: 1 }), 'Which members are hashed: docs/invoices.md.'),
   id: idOf('inv'),
@@ -191,16 +211,11 @@ const headFields = {
     description:
       'From the numbering series of whoever issues it, such as INV-2026-000042; null before content version 4. `number` is its place in the chain of hashes.',
   }),
-  issuing_entity_id: nullable(idOf('ent')),
-  seller: nullable(Seller),
+  ...termsFields,
   buyer_digest: Type.Union([Type.String({ pattern: '^[0-9a-f]{64}$' }), Type.Null()], {
     description: 'A digest of the details of the buyer as they stood.',
   }),
   due_at: Type.Union([HashedInstant, Type.Null()], { description: 'Null where no payment terms were agreed.' }),
-  payment_terms: nullable(PaymentTerms),
-  purchase_order: nullable(Type.String()),
-  memo: nullable(Type.String()),
-  custom_fields: Type.Array(CustomField),
   subscription_id: ofOnlyPeriod(idOf('sub'), 'The subscription'),
   customer_id: idOf('cus'),
   plan_version_id: ofOnlyPeriod(idOf('plv'), 'The plan version'),
@@ -208,17 +223,20 @@ const headFields = {
   period: ofOnlyPeriod(HashedPeriod, 'The time'),
   periods: Type.Array(InvoicePeriod),
   subtotal: { ...Decimal, description: 'The sum of the amounts of the lines.' },
-  discounts: Type.Array(InvoiceDiscount, { description: 'One a coupon.' }),
+  discounts: Type.Array(InvoiceDiscount, { description: 'One a discount.' }),
   discount_total: Decimal,
   taxes: Type.Array(InvoiceTax, { description: 'One a rate and treatment.' }),
   tax_total: { ...Decimal, description: 'Taxes that are added; inclusive ones are in the subtotal.' },
   total: { ...Decimal, description: '`subtotal` - `discount_total` + `tax_total`.' },
   previous_hash: ofIssued(Type.String({ pattern: '^[0-9a-f]{64}$' }), 'The hash of the invoice before it.'),
   hash: ofIssued(Type.String({ pattern: '^[0-9a-f]{64}$' }), 'Of what it says and of `previous_hash`.'),
-  state: Type.Enum(['draft', 'issued'], {
+  state: Type.Enum(Object.values(InvoiceState), {
     title: 'InvoiceState',
-    description: 'A `draft` changes until it is issued: docs/invoice-drafts.md.',
+    description: 'A `draft` changes until it is issued: docs/invoice-drafts.md; then: docs/invoices.md, states.',
   }),
+  amount_credited: ofIssued(Decimal, 'What credit notes took off `total`.'),
+  amount_paid: ofIssued(Decimal, 'What was paid of it.'),
+  amount_due: ofIssued(Decimal, '`total` - `amount_credited` - `amount_paid`, and not below zero.'),
   finalize_at: Type.Union([Instant, Type.Null()], {
     description: 'Of a draft: when it is issued by itself; null, of a one-off invoice, when somebody asks for it.',
   }),
@@ -229,6 +247,9 @@ const headFields = {
     description: 'Of a draft: why the run that tried to issue it last did not.',
   }),
   as_of: Type.Union([Instant, Type.Null()], { description: 'Of a draft: when its amounts were computed.' }),
+  reissue_of: Type.Union([idOf('inv'), Type.Null()], {
+    description: 'The voided invoice that it takes the place of: docs/credit-notes.md.',
+  }),
   ...resourceFields,
 };
 

@@ -51,6 +51,12 @@ const given = {
   tax_ids: Type.Optional(Type.Array(TaxId, { maxItems: 5 })),
   time_zone: Type.Optional(TimeZone),
   number_format: Type.Optional(GivenNumberFormat),
+  credit_note_prefix: Type.Optional(
+    Type.Union([numberFields.prefix, Type.Null()], {
+      description:
+        'What the numbers of its credit notes begin with; null follows from the prefix of its invoices: CN-, and CN-EX- for EX-.',
+    }),
+  ),
   metadata: Type.Optional(Metadata),
 };
 
@@ -82,6 +88,7 @@ const issuingEntityExample = {
   tax_ids: [],
   time_zone: 'UTC',
   number_format: { prefix: 'EX-', include_year: true, padding: 6, reset: 'yearly' },
+  credit_note_prefix: 'CN-EX-',
   archived_at: null,
   ...exampleHead,
 };
@@ -96,6 +103,7 @@ export const IssuingEntity = Type.Object(
     tax_ids: Type.Array(TaxId),
     time_zone: { ...TimeZone, description: 'By whose calendar an invoice is of a year.' },
     number_format: NumberFormat,
+    credit_note_prefix: Type.String({ description: 'What the numbers of its credit notes begin with.' }),
     archived_at: nullable(Instant),
     ...resourceFields,
   },

@@ -3,8 +3,40 @@ export const invoiceConflicts = {
   INVOICE_NOT_DRAFT: {
     status: 409,
     title: 'The invoice is issued',
-    cause: 'Only a draft can be changed, deleted or finalized, and this one was issued.',
+    cause: 'Only a draft can be finalized, and this one was issued.',
     cure: 'Read it with GET /v1/invoices/{id}. What is wrong with it is put right by another invoice.',
+  },
+  INVOICE_NOT_ISSUED: {
+    status: 409,
+    title: 'The invoice is a draft',
+    cause:
+      'Pages of lines, a verification and credit notes are of what was issued; a draft is computed anew as a whole.',
+    cure: 'Read the draft with GET /v1/invoices/{id}, change it with PATCH, or have it issued with POST /v1/invoices/{id}/finalize.',
+  },
+  INVOICE_IMMUTABLE: {
+    status: 409,
+    title: 'An issued invoice never changes',
+    cause:
+      'What an invoice says is hashed when it is issued, and stands for good: it is neither changed nor deleted. `state`, `amount_paid` and `metadata` stand beside it, and can be changed.',
+    cure: 'Correct it by a credit note, POST /v1/credit-notes. What is not issued yet is a draft, which can be changed: docs/invoice-drafts.md.',
+  },
+  INVOICE_STATE_CONFLICT: {
+    status: 409,
+    title: 'The invoice is in a state from which no way leads there',
+    cause: 'What can become of an invoice depends on its state; the detail says what is possible.',
+    cure: 'Read the invoice. Nothing leads out of paid and voided: credit what is wrong with it, POST /v1/credit-notes.',
+  },
+  INVOICE_FULLY_CREDITED: {
+    status: 409,
+    title: 'Nothing of the invoice is left to credit',
+    cause: 'Its credit notes come to its total already, or its total is not above zero.',
+    cure: 'Read them with GET /v1/invoices/{id}/credit-notes. What is to be charged after all is another invoice, POST /v1/invoices.',
+  },
+  INVOICE_NOT_VOIDABLE: {
+    status: 409,
+    title: 'The invoice can not be voided',
+    cause: 'Something of it was paid, it is voided already, or its total is below zero; the detail says which.',
+    cure: 'Credit what was paid with POST /v1/credit-notes and a `settlement`. A total below zero is balanced by another invoice, POST /v1/invoices.',
   },
   INVOICE_FINALIZING: {
     status: 409,

@@ -12,7 +12,7 @@ import {
   taxToJson,
 } from '#schemas/invoice/content-parts.ts';
 import { hashedInstant, hashedLine, hashedTotals } from '#schemas/invoice/hashed-parts.ts';
-import type { InvoiceContent, InvoiceLine } from '#schemas/invoice.ts';
+import type { InvoiceContent, InvoiceLine, InvoiceTerms } from '#schemas/invoice.ts';
 import { formatAmount, formatMinorUnits } from '#schemas/money.ts';
 
 /** What a line has beyond version 3; of lines of the versions before, what they would have. */
@@ -24,19 +24,24 @@ export const laterLineToJson = (line: InvoiceLine, { currency }: Pick<InvoiceCon
   ...(line.corrects && { corrects: correctionToJson(line.corrects, currency) }),
 });
 
+/** What an invoice says beside its lines. */
+export const termsToJson = (terms: InvoiceTerms) => ({
+  issuing_entity_id: terms.issuingEntityId,
+  seller: terms.seller && sellerToJson(terms.seller),
+  payment_terms: terms.paymentDays === null ? null : { days: terms.paymentDays },
+  purchase_order: terms.purchaseOrder,
+  memo: terms.memo,
+  custom_fields: terms.customFields.map(fieldToJson),
+});
+
 /** What an invoice has beyond version 3; of the versions before, what they would have. */
 export const laterMembersToJson = (invoice: InvoiceContent) => {
   const { currency } = invoice;
   return {
     document_number: invoice.documentNumber,
-    issuing_entity_id: invoice.issuingEntityId,
-    seller: invoice.seller && sellerToJson(invoice.seller),
     buyer_digest: invoice.buyerDigest,
     due_at: invoice.dueAt === null ? null : hashedInstant(invoice.dueAt),
-    payment_terms: invoice.paymentDays === null ? null : { days: invoice.paymentDays },
-    purchase_order: invoice.purchaseOrder,
-    memo: invoice.memo,
-    custom_fields: invoice.customFields.map(fieldToJson),
+    ...termsToJson(invoice),
     discounts: invoice.discounts.map((discount) => discountToJson(discount, currency)),
     taxes: invoice.taxes.map((tax) => taxToJson(tax, currency)),
     discount_total: formatMinorUnits(invoice.discountTotal, currency),

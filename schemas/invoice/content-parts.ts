@@ -14,14 +14,18 @@ const amountFromText = (text: string): Amount => {
   return amount;
 };
 
-export const discountToJson = ({ couponId, amount }: InvoiceDiscount, currency: Currency) => ({
+export const discountToJson = ({ discountId, couponId, name, amount }: InvoiceDiscount, currency: Currency) => ({
+  discount_id: discountId,
   coupon_id: couponId,
+  name,
   amount: formatMinorUnits(amount, currency),
 });
 export type DiscountJson = ReturnType<typeof discountToJson>;
-export const discountFromJson = ({ coupon_id: couponId, amount }: DiscountJson): InvoiceDiscount => ({
-  couponId,
-  amount: amountFromText(amount),
+export const discountFromJson = (discount: DiscountJson): InvoiceDiscount => ({
+  discountId: discount.discount_id,
+  couponId: discount.coupon_id,
+  name: discount.name,
+  amount: amountFromText(discount.amount),
 });
 
 export const taxToJson = (tax: InvoiceTax, currency: Currency) => ({

@@ -6,6 +6,8 @@ export type DraftOverrides = {
   readonly memo?: string | null;
   readonly purchase_order?: string | null;
   readonly custom_fields?: readonly CustomField[];
+  /** Of a one-off invoice: the ids of those that it has. */
+  readonly discounts?: readonly string[];
 };
 
 export const withOverrides = (terms: InvoiceTerms, overrides: DraftOverrides): InvoiceTerms => ({

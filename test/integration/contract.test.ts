@@ -13,6 +13,7 @@ import { instantPattern } from '#schemas/instant.ts';
 import { hashedInstantPattern } from '#schemas/invoice/hashed-parts.ts';
 import { type Answered, createContract, type Document, expectContract, fetchDocument } from '../support/contract.ts';
 import { call, type Pipeline, startPipeline, until } from '../support/pipeline.ts';
+import { issueOneOff } from '../support/tenants.ts';
 
 let pipeline: Pipeline;
 let documents: { readonly api: Document; readonly ingest: Document };
@@ -176,10 +177,13 @@ describe('an answer', () => {
       for (const { operation, path } of operationsOf(document)) visit(operation.responses, document, new Set(), path);
     expect([...new Set(found)].toSorted()).toEqual([
       'BilledToAnother as hashed',
+      'CreditNote as hashed',
+      'CreditNoteHead as hashed',
       'HashedPeriod as hashed',
       'Invoice as hashed',
       'InvoiceHead as hashed',
       'InvoicePeriod as hashed',
+      'VoidedInvoice as hashed',
     ]);
   });
 
@@ -323,6 +327,14 @@ describe('the examples of the documents', () => {
     return body.items.find(({ quantity }: { quantity: number }) => quantity === 50).id;
   };
 
+  /** An invoice to credit or void is one that was issued, made for this. */
+  const ofIssued = async (path: string, example: unknown): Promise<{ path: string; example: unknown }> => {
+    if (path.endsWith('/void'))
+      return { path: `/v1/invoices/${await issueOneOff(pipeline.api, 'acme')}/void`, example };
+    if (!path.startsWith('/v1/credit-notes')) return { path, example };
+    return { path, example: { ...(example as object), invoice_id: await issueOneOff(pipeline.api, 'acme') } };
+  };
+
   /** Where a quote that was sent is, made for this: neither its id nor its token can be known before. */
   const sentQuote = async (path: string): Promise<string> => {
     const { body } = await pipeline.api('POST', '/v1/customers', { external_id: randomUUID(), name: 'A customer' });
@@ -360,11 +372,11 @@ describe('the examples of the documents', () => {
       const path = /^\/v1\/quotes\/[^/]+\/accept$|^\/v1\/quote-links\//.test(asked.path)
         ? await sentQuote(asked.path)
         : asked.path.replace(
-            /\/(subscriptions|quotes|price-overrides|api-keys|test-clocks|issuing-entities|invoices(?=\/inv_))\/[^/]+/,
+            /\/(subscriptions|quotes|price-overrides|promotion-codes|api-keys|test-clocks|issuing-entities|invoices(?=\/inv_))\/[^/]+/,
             (_, kind) => `/${kind}/${made[`/v1/${kind}`]}`,
           );
       const example = path.endsWith('/undo-change') ? { change_id: await changeAhead(path) } : asked.example;
-      const { status, body } = await send(pipeline.stack.apiUrl, { ...asked, path, example });
+      const { status, body } = await send(pipeline.stack.apiUrl, { ...asked, ...(await ofIssued(path, example)) });
       expect([path, status], JSON.stringify(body)).toEqual([
         path,
         expect.toSatisfy((of: number) => of >= 200 && of < 300),

@@ -7,6 +7,7 @@ import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { logPath } from '#platform/local/home.ts';
 import { logins } from '#platform/stores/postgres.ts';
+import { chargedStatement as chargedDiscounts } from '../../invoicer/discounts/charged-discounts.ts';
 import { chargedStatement } from '../../invoicer/taxes/charged-taxes.ts';
 import { type DefinedRoute, definedRoutes, examples } from '../support/api-routes.ts';
 import { fillTables, rowsMin, smallTables } from '../support/filled-tables.ts';
@@ -19,7 +20,15 @@ import {
   type TestServers,
   until,
 } from '../support/pipeline.ts';
-import { addTenant, firstTenant, makeObjects, type Objects, type Tenant, unique } from '../support/tenants.ts';
+import {
+  addTenant,
+  firstTenant,
+  makeObjects,
+  newCoupon,
+  type Objects,
+  type Tenant,
+  unique,
+} from '../support/tenants.ts';
 
 /** What may be read whole, by a part of the condition that it is read under, and why. */
 const allowedScans: readonly { readonly table: string; readonly filter: string; readonly because: string }[] = [];
@@ -66,8 +75,15 @@ const expected = [
   'FROM invoices i JOIN invoice_lines',
   'FROM rated_lines l JOIN billing_periods',
   'INSERT INTO invoices',
+  'INSERT INTO credit_notes',
+  'FROM credit_note_lines',
+  'FROM credit_note_series',
+  'FROM invoice_states s JOIN customers',
   'UPDATE invoice_series',
   'SELECT i.credit_ids, i.charge_ids',
+  'FROM discounts d JOIN coupons c ON c.id = d.coupon_id JOIN organizations',
+  'INSERT INTO discount_uses',
+  'FROM discounts WHERE coupon_id',
   'FROM invoice_lines',
   'FROM billing_periods',
   'organizations_with_pending_amendments',
@@ -153,6 +169,12 @@ const filterValue = (name: string): string =>
     idempotency_key: objects.event,
     object_id: objects.customer,
     object_type: 'customer',
+    currency: 'USD',
+    open: 'true',
+    overdue: 'true',
+    total_min: '1.00',
+    total_max: '1.00',
+    document_number: 'INV-2026-000001',
   })[name] ?? 'nobody';
 
 /** Every page that a list has: by each sort, behind a cursor, by each filter and by each time. */
@@ -168,8 +190,9 @@ const askList = async ({ list, operation }: DefinedRoute): Promise<void> => {
     const { pagination } = await ask({ sort });
     if (pagination.next_cursor) await ask({ sort, cursor: pagination.next_cursor });
   }
-  for (const [name, { choices }] of Object.entries(filters))
-    for (const value of choices ?? [filterValue(name)]) await ask({ [name]: value });
+  for (const [name, { choices, needs }] of Object.entries(filters))
+    for (const value of choices ?? [filterValue(name)])
+      await ask({ [name]: value, ...(needs ? { [needs]: filterValue(needs) } : {}) });
   for (const name of Object.keys(times)) await ask({ [`${name}_after`]: new Date(month.start).toISOString() });
 };
 
@@ -181,6 +204,8 @@ const billMonth = async (): Promise<void> => {
   const started = new Date(month.start).toISOString();
   const subscribed = { customer_id: customer, plan: llmProPlan.code, started_at: started };
   expect((await api('POST', '/v1/subscriptions', subscribed)).status).toBe(201);
+  const coupon = (await api('POST', '/v1/coupons', newCoupon())).body.code;
+  expect((await api('POST', `/v1/customers/${customer}/discounts`, { coupon })).status).toBe(201);
   const event = llmRequest(`k-${unique()}`, customer, month.end - 1000, { input: 1000, output: 100 });
   expect((await ingest('POST', '/v1/events', [event])).status).toBe(200);
   const run = await pipeline.closePeriod({ period: month.name });
@@ -198,7 +223,8 @@ const askTakenBack = async (): Promise<void> => {
     [organizationId],
   );
   expect(rows.length).toBeGreaterThan(0);
-  await pipeline.asWorker.query(chargedStatement, [organizationId, rows.map(({ id }) => id)]);
+  for (const statement of [chargedStatement, chargedDiscounts])
+    await pipeline.asWorker.query(statement, [organizationId, rows.map(({ id }) => id)]);
 };
 
 describe('the statements of our processes', () => {

@@ -89,8 +89,18 @@ describe('a process of ours that is killed', () => {
     120_000,
   );
 
-  it('[I12] [I16] [I18] rater and invoicer in the middle of a run: each invoice is issued once, numbered without gap, on an unbroken chain', async () => {
+  it('[I12] [I16] [I18] rater and invoicer in the middle of a run: each invoice is issued once, numbered without gap, on an unbroken chain, and uses its discount up once', async () => {
     await makeLlmPro(pipeline, customers, month.start);
+    const off = {
+      kind: 'amount',
+      amount: '0.15',
+      currency: 'USD',
+      duration: 'once',
+      max_redemptions: customers.length,
+    };
+    await pipeline.api('POST', '/v1/coupons', { code: 'once', name: 'Once', ...off });
+    for (const customer of customers)
+      await pipeline.api('POST', `/v1/customers/${customer}/discounts`, { coupon: 'once' });
     await pipeline.sendEvents(
       customers.map((customer) => llmRequest(customer, customer, month.end - 1, { input: 150_000, output: 100 })),
     );
@@ -109,8 +119,14 @@ describe('a process of ours that is killed', () => {
     const chain = await invoiceChain(pipeline);
     expect(chain).toHaveLength(customers.length);
     expect(verifyChain(chain)).toEqual({ ok: true });
-    // 1 request (free), 150,000 tokens in: 0.15, 100 tokens out: 0.0015 -> 0.00
-    expect(new Set(chain.map(({ total }) => total))).toEqual(new Set([20_150_000_000_000n]));
+    // 1 request (free), 150,000 tokens in: 0.15, 100 tokens out: 0.0015 -> 0.00; 0.15 off
+    expect(new Set(chain.map(({ total }) => total))).toEqual(new Set([20_000_000_000_000n]));
+    const used = await pipeline.asOwner.query(
+      `SELECT count(*)::integer AS uses, count(DISTINCT discount_id)::integer AS discounts,
+         sum(amount)::float8 AS amount
+       FROM discount_uses WHERE is_once`,
+    );
+    expect(used.rows).toEqual([{ uses: customers.length, discounts: customers.length, amount: 30 }]);
   }, 180_000);
 
   it('[I12] raters in the middle of a rating run, and three of them: the lines are equal to the byte', async () => {

@@ -182,10 +182,18 @@ describe('a run that is cut in steps', () => {
     expect(
       await createInvoiceStore(owner, 60).commit(
         shard as Shard,
-        () => ({ invoices: [], numbering: [], drafts: [], settled: [], unrated: [] }),
+        () => ({ invoices: [], numbering: [], drafts: [], settled: [], uses: [], unrated: [] }),
         () => 0,
         () => 0,
         () => false,
+        {
+          organizationId: 'org',
+          customerIds: [],
+          planVersionIds: [],
+          billingPeriodIds: [],
+          creditIds: [],
+          priceOverrideIds: [],
+        },
       ),
     ).toEqual({ issued: 0, drafted: 0 });
     expect(await stateOf('run_early')).toEqual({ state: 'running', is_cut: false });

@@ -72,7 +72,7 @@ const threeInvoices =
       head = { number: content.number, hash };
       return { ...content, previousHash, hash };
     });
-    return { invoices, numbering: numbering.moved(), drafts: [], settled: [], unrated: [] };
+    return { invoices, numbering: numbering.moved(), drafts: [], settled: [], uses: [], unrated: [] };
   };
 
 it('[I18] have no gap and no twin, whoever is rolled back in between', async () => {
@@ -85,6 +85,14 @@ it('[I18] have no gap and no twin, whoever is rolled back in between', async () 
       () => 1,
       () => 1,
       () => false,
+      {
+        organizationId: 'org',
+        customerIds: [],
+        planVersionIds: [],
+        billingPeriodIds: [],
+        creditIds: [],
+        priceOverrideIds: [],
+      },
     );
     if (breaks) await expect(committed).rejects.toThrow('duplicate key');
     else expect(await committed).toMatchObject({ issued: 3 });

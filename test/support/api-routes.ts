@@ -12,7 +12,17 @@ import { type ApiOptions, createApi } from '../../api/server.ts';
 import { llmProPlan } from './llm-pro.ts';
 import { lastMonth } from './pipeline.ts';
 import { vaultWith } from './sealed-database.ts';
-import { type Call, newMigratedPlan, newOneOffInvoice, newPriceOverride, type Objects, unique } from './tenants.ts';
+import {
+  type Call,
+  issueOneOff,
+  newCoupon,
+  newCreditNote,
+  newMigratedPlan,
+  newOneOffInvoice,
+  newPriceOverride,
+  type Objects,
+  unique,
+} from './tenants.ts';
 
 export type ApiRoute = {
   readonly method: string;
@@ -109,6 +119,10 @@ const newSubscription = async (api: Call) => ({
   plan: llmProPlan.code,
 });
 const subscriptionOf = async (api: Call): Promise<string> => idOf(api, '/v1/subscriptions', await newSubscription(api));
+
+/** The path of a discount that a customer or a subscription has. */
+const discountPath = async (api: Call, holder: string): Promise<string> =>
+  `${holder}/discounts/${await idOf(api, `${holder}/discounts`, { coupon: await idOf(api, '/v1/coupons', newCoupon()) })}`;
 
 /** A plan of a base fee alone. */
 const flatPlan = async (api: Call, more: object = {}): Promise<{ code: string }> => {
@@ -240,6 +254,27 @@ const particular: Readonly<Record<string, ExampleOf>> = {
     const path = `/v1/subscriptions/${await subscriptionOf(api)}/charges`;
     return { path: `${path}/${await idOf(api, path, { name: 'A charge', amount: '1.00', invoice: 'now' })}` };
   },
+  createPromotionCode: async (_, { coupon }) => ({ path: '/v1/promotion-codes', body: { coupon, code: unique() } }),
+  addCustomerDiscount: async (api) => ({
+    path: `${await customerPath(api)}/discounts`,
+    body: { coupon: await idOf(api, '/v1/coupons', newCoupon()) },
+  }),
+  listCustomerDiscounts: async (_, { customer }) => ({ path: `/v1/customers/${customer}/discounts` }),
+  getCustomerDiscount: async (_, { customer, discount }) => ({
+    path: `/v1/customers/${customer}/discounts/${discount}`,
+  }),
+  endCustomerDiscount: async (api) => ({ path: await discountPath(api, await customerPath(api)) }),
+  addSubscriptionDiscount: async (api) => ({
+    path: `/v1/subscriptions/${await subscriptionOf(api)}/discounts`,
+    body: { coupon: await idOf(api, '/v1/coupons', newCoupon()) },
+  }),
+  listSubscriptionDiscounts: async (_, { subscription }) => ({ path: `/v1/subscriptions/${subscription}/discounts` }),
+  getSubscriptionDiscount: async (api) => ({
+    path: await discountPath(api, `/v1/subscriptions/${await subscriptionOf(api)}`),
+  }),
+  endSubscriptionDiscount: async (api) => ({
+    path: await discountPath(api, `/v1/subscriptions/${await subscriptionOf(api)}`),
+  }),
   getSubscriptionUsage: async (_, { subscription }) => ({ path: `/v1/subscriptions/${subscription}/usage` }),
   getSubscriptionRenewal: async (_, { subscription }) => ({ path: `/v1/subscriptions/${subscription}/renewal` }),
   getSubscriptionEntitlements: async (_, { subscription }) => ({
@@ -276,7 +311,19 @@ const particular: Readonly<Record<string, ExampleOf>> = {
     return { path: `/v1/invoices/${body.id}/finalize` };
   },
   getInvoice: async (_, { invoice }) => ({ path: `/v1/invoices/${invoice}` }),
+  listInvoiceLines: async (_, { invoice }) => ({ path: `/v1/invoices/${invoice}/line-items` }),
+  verifyInvoice: async (_, { invoice }) => ({ path: `/v1/invoices/${invoice}/verify` }),
   getInvoicePdf: async (_, { invoice }) => ({ path: `/v1/invoices/${invoice}.pdf` }),
+  createCreditNote: async (_, { invoice }) => ({ path: '/v1/credit-notes', body: newCreditNote(invoice) }),
+  previewCreditNote: async (_, { invoice }) => ({ path: '/v1/credit-notes/preview', body: newCreditNote(invoice) }),
+  getCreditNote: async (_, { creditNote }) => ({ path: `/v1/credit-notes/${creditNote}` }),
+  getCreditNotePdf: async (_, { creditNote }) => ({ path: `/v1/credit-notes/${creditNote}.pdf` }),
+  verifyCreditNote: async (_, { creditNote }) => ({ path: `/v1/credit-notes/${creditNote}/verify` }),
+  listInvoiceCreditNotes: async (_, { invoice }) => ({ path: `/v1/invoices/${invoice}/credit-notes` }),
+  voidInvoice: async (api, { customer }) => ({
+    path: `/v1/invoices/${await issueOneOff(api, customer)}/void`,
+    body: {},
+  }),
   explainRatedLine: async (_, { ratedLine }) => ({ path: `/v1/rated-lines/${ratedLine}/explain` }),
   explainInvoiceLine: async (_, { invoice }) => ({ path: `/v1/invoices/${invoice}/line-items/2/explain` }),
   listEventsOfRatedLine: async (_, { ratedLine }) => ({ path: `/v1/rated-lines/${ratedLine}/explain/events` }),

@@ -59,8 +59,10 @@ const instantFaults = (value: unknown, place: string): string[] => {
   if (typeof value !== 'object' || value === null) return [];
   const isInvoice =
     ('previous_hash' in value && 'tenant' in value) ||
+    'invoice_hash' in value ||
     ('periods' in value && ('invoice_id' in value || 'due_at' in value));
-  const skipped = isInvoice ? [...callersOwn, ...asHashed] : callersOwn;
+  const ofLine = 'service_period' in value && 'precise_amount' in value ? ['service_period'] : [];
+  const skipped = [...callersOwn, ...(isInvoice ? asHashed : ofLine)];
   return Object.entries(value).flatMap(([name, inner]) =>
     skipped.includes(name) ? [] : instantFaults(inner, `${place}/${name}`),
   );

@@ -34,6 +34,8 @@ const statements: readonly string[] = [
    SELECT org, 0, 10, repeat('0', 64) ${fromOrganizations}`,
   `INSERT INTO invoice_series (organization_id, last_number, head_hash)
    SELECT org, 10, repeat('0', 64) ${fromOrganizations}`,
+  `INSERT INTO credit_note_series (organization_id, last_number, head_hash)
+   SELECT org, 10, repeat('0', 64) ${fromOrganizations}`,
   `INSERT INTO api_keys (id, organization_id, name, hint, key_hash, scopes, created_at, updated_at)
    SELECT ${id('key')}, org, 'x', 'x', sha256(n::text::bytea), '{read:meters}', ${begin}, ${begin} ${from}`,
   `INSERT INTO meters (id, organization_id, code, name, metadata, version, created_at, updated_at)
@@ -90,6 +92,16 @@ const statements: readonly string[] = [
      version, created_at, updated_at)
    SELECT ${id('otc')}, org, ${id('sub')}, 'x', 1, ${begin}, 'next', '{}', 1, ${begin} + n * interval '1 second',
      ${begin} ${from}`,
+  `INSERT INTO coupons (id, organization_id, code, name, kind, percentage, duration, charge_codes, plan_ids,
+     charge_kinds, first_time_customers_only, metadata, version, created_at, updated_at)
+   SELECT ${id('cpn')}, org, 'c-' || n, 'x', 'percentage', 10, 'forever', '{}', '{}', '{}', false, '{}', 1,
+     ${begin} + n * interval '1 second', ${begin} ${from}`,
+  `INSERT INTO promotion_codes (id, organization_id, coupon_id, code, metadata, version, created_at, updated_at)
+   SELECT ${id('prm')}, org, ${id('cpn')}, 'C-' || n, '{}', 1, ${begin} + n * interval '1 second', ${begin} ${from}`,
+  `INSERT INTO discounts (id, organization_id, coupon_id, promotion_code_id, customer_id, subscription_id, started_at,
+     metadata, version, created_at, updated_at)
+   SELECT ${id('dsc')}, org, ${id('cpn')}, ${id('prm')}, ${id('cus')}, ${id('sub')}, ${begin}, '{}', 1,
+     ${begin} + n * interval '1 second', ${begin} ${from}`,
   `INSERT INTO test_clocks (id, organization_id, now_at, state, metadata, version, created_at, updated_at)
    SELECT ${id('clk')}, org, ${begin}, 'ready', '{}', 1, ${begin} + n * interval '1 second', ${begin} ${from}`,
   `INSERT INTO quotes (id, organization_id, customer_id, plan_id, terms, valid_until, state, metadata, version,
@@ -127,10 +139,16 @@ const statements: readonly string[] = [
      discount_total, tax_total, total, issued_at, previous_hash, hash, content_version, document_number)
    SELECT ${id('inv')}, org, 1000000 + n, 'period', ${id('cus')}, ${runId}, 'USD', 0, 0, 0, 0,
      ${end} + n * interval '1 second', repeat('0', 64), repeat('0', 64), 4, 'FILL-' || n ${from}`,
+  `INSERT INTO invoice_states (organization_id, invoice_id, series_number, customer_id, currency, state, total,
+     issued_at, due_at, metadata, version, updated_at)
+   SELECT org, ${id('inv')}, 1000000 + n, ${id('cus')}, 'USD', 'issued', 1, ${end} + n * interval '1 second',
+     ${end} + n * interval '1 second', '{}', 1, ${end} ${from}`,
   `INSERT INTO invoice_drafts (id, organization_id, kind, state, customer_id, currency, overrides, lines, line_count,
      subtotal, taxes, computed_at, metadata, version, created_at, updated_at)
    SELECT ${id('inv')}, org, 'one_off', 'draft', ${id('cus')}, 'USD', '{}', '[]', 1, 1, '[]', ${begin}, '{}', 1,
      ${begin} + n * interval '1 second', ${begin} ${from}`,
+  `INSERT INTO discount_uses (organization_id, discount_id, invoice_id, is_once, subscription_id, period_start, amount)
+   SELECT org, ${id('dsc')}, ${id('inv')}, false, ${id('sub')}, ${begin}, 1 ${from}`,
   `INSERT INTO invoice_lines (invoice_id, position, charge_code, description, quantity, rounding, precise_amount,
      amount, steps, period_start, period_end)
    SELECT ${id('inv')}, p, 'c', 'x', 0, 'half_up', 0, 0, '[]', ${begin}, ${end} ${from} CROSS
@@ -182,6 +200,15 @@ const statements: readonly string[] = [
   `INSERT INTO ingest_counts (organization_id, hour, gateway_id, received, accepted, repeated, duplicates, conflicts,
      rejected, not_final)
    SELECT org, ${begin} + (n % 20000) * interval '1 hour', 'gateway-' || n, 1, 1, 0, 0, 0, 0, 0 ${from}`,
+  `INSERT INTO credit_notes (id, organization_id, series_number, content_version, document_number, invoice_id,
+     customer_id, currency, reason, pre_payment_amount, post_payment_amount, subtotal, discount_total, tax_total, total,
+     issued_at, previous_hash, hash, line_count, metadata, time_zone)
+   SELECT ${id('crn')}, org, 1000000 + n, 1, 'FILL-' || n, ${id('inv')}, ${id('cus')}, 'USD', 'other', 0, 0, 0, 0, 0, 0,
+     ${end} + n * interval '1 second', repeat('0', 64), repeat('0', 64), 1, '{}', 'UTC' ${from}`,
+  `INSERT INTO credit_note_lines (organization_id, credit_note_id, position, invoice_id, invoice_line, amount)
+   SELECT org, ${id('crn')}, 1, ${id('inv')}, 1, 0 ${from}`,
+  `INSERT INTO credit_note_numbering (organization_id, stem, prefix, last_number)
+   SELECT org, 'CNFILL-' || n || '-', 'CNFILL-', 1 ${fromOthers}`,
   `INSERT INTO invoice_documents (organization_id, invoice_id, customer_id, state, time_zone)
    SELECT org, ${id('inv')}, ${id('cus')}, 'failed', 'UTC' ${from}`,
 ];

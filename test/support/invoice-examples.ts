@@ -92,7 +92,11 @@ export const reduced = (draft: DraftInvoice): DraftInvoice =>
     draft,
     draft.lines.map((line, index) =>
       index === 0
-        ? { ...line, discounts: [{ couponId: 'cpn_1', amount: amountOf('2') }], taxes: [vat('18', '3.42')] }
+        ? {
+            ...line,
+            discounts: [{ discountId: 'dsc_1', couponId: 'cpn_1', name: 'Ten off', amount: amountOf('2') }],
+            taxes: [vat('18', '3.42')],
+          }
         : line,
     ),
   );

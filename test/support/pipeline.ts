@@ -101,7 +101,7 @@ export const call =
     const answered = {
       status,
       headers: answerHeaders,
-      body: text !== '' && /json/.test(answerHeaders.get('content-type') ?? '') ? JSON.parse(text) : text,
+      body: text !== '' && /[/+]json/.test(answerHeaders.get('content-type') ?? '') ? JSON.parse(text) : text,
     };
     expectContract(await contractOf(base), { method, path, ...answered });
     return answered;

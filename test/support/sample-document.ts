@@ -72,5 +72,6 @@ export const sampleDocument = (changes: Partial<InvoiceDocument> = {}, lines = 3
   hash: '9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08',
   verifyUrl: null,
   logo: null,
+  credit: null,
   ...changes,
 });

@@ -5,16 +5,18 @@ import type { Postgres, Queryable } from '#platform/stores/postgres.ts';
 import { type AuditedObject, auditedObjects, type ChildRows } from '#schemas/audited-objects.ts';
 import { verifyChains } from '../../api/verify/verify-chains.postgres.ts';
 import { verifyChanges, verifyStrays } from '../../api/verify/verify-changes.postgres.ts';
+import { verifyCredits } from '../../api/verify/verify-credits.postgres.ts';
 
 export type Column = { readonly name: string; readonly type: string };
 
-/** Every table of the schema with its columns. */
+/** Every table of the schema with its columns, but those that follow from others. */
 export const readTables = async (db: Queryable): Promise<ReadonlyMap<string, readonly Column[]>> => {
   const { rows } = await db.query<{ table: string; columns: Column[] }>(
     `SELECT c.table_name AS "table", json_agg(json_build_object('name', c.column_name, 'type', c.data_type)
        ORDER BY c.ordinal_position) AS columns
      FROM information_schema.columns c JOIN information_schema.tables t USING (table_schema, table_name)
-     WHERE c.table_schema = current_schema() AND t.table_type = 'BASE TABLE' AND c.table_name NOT LIKE 'kept\\_%'
+     WHERE c.table_schema = current_schema() AND t.table_type = 'BASE TABLE' AND c.is_generated = 'NEVER'
+       AND c.table_name NOT LIKE 'kept\\_%'
      GROUP BY 1 ORDER BY 1`,
   );
   return new Map(rows.map(({ table, columns }) => [table, columns]));
@@ -63,6 +65,8 @@ export const verifyAll = async (db: Queryable): Promise<string[]> => {
       if (fault) faults.push(`${chain === 'audit' ? `audit ${lane}` : chain} (${fault.id}): ${fault.reason}`);
     for await (const found of verifyChanges(db, organizationId))
       faults.push(...found.rows.map(({ kind, id, reason }) => `${kind} (${id}): ${reason}`));
+    const credits = await verifyCredits(db, organizationId);
+    faults.push(...credits.rows.map(({ kind, id, reason }) => `${kind} (${id}): ${reason}`));
   }
   for (const found of await verifyStrays(db))
     faults.push(...found.rows.map(({ kind, id, reason }) => `${kind} (${id}): ${reason}`));
@@ -157,8 +161,8 @@ const childNamings = (
 /** By table; of every one that a verification covers. */
 export const namings: ReadonlyMap<string, Naming> = new Map<string, Naming>([
   ...(Object.entries(auditedObjects) as [string, AuditedObject][]).flatMap(
-    ([kind, { table, children }]): [string, Naming][] => [
-      [table, { kind, id: 'r.id' }],
+    ([kind, { table, children, idColumn = 'id' }]): [string, Naming][] => [
+      [table, { kind, id: `r.${idColumn}` }],
       ...childNamings(kind, children, (parent) => parent),
     ],
   ),

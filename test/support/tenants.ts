@@ -69,10 +69,13 @@ export type Objects = Readonly<
     | 'customer'
     | 'subscription'
     | 'oneTimeCharge'
+    | 'coupon'
+    | 'discount'
     | 'quote'
     | 'run'
     | 'invoice'
     | 'draft'
+    | 'creditNote'
     | 'ratedLine'
     | 'simulation'
     | 'planMigration'
@@ -143,11 +146,30 @@ const makeMigration = async (api: Call): Promise<string> => {
   return id;
 };
 
+export const newCoupon = () => ({
+  code: `coupon-${unique()}`,
+  name: 'Ten off',
+  kind: 'percentage',
+  percentage: '10',
+  duration: 'forever',
+});
+
 export const newOneOffInvoice = (customer_id: string) => ({
   customer_id,
   currency: 'USD',
   lines: [{ description: 'A workshop', unit_amount: '180.00', quantity: '6' }],
 });
+
+/** Of a cent: an invoice takes many of them. */
+export const newCreditNote = (invoice_id: string) => ({ invoice_id, reason: 'other', amount: '0.01' });
+
+/** One that is issued, and that nothing else is done with. */
+export const issueOneOff = async (api: Call, customer: string): Promise<string> => {
+  const { id } = await made(api, '/v1/invoices', { ...newOneOffInvoice(customer), finalize: true });
+  const issued = await api('GET', `/v1/invoices/${id}?wait_seconds=25`);
+  if (issued.body.state !== 'issued') throw new Error(`the invoice ${id} is ${issued.body.state}`);
+  return id;
+};
 
 /** With `ingest` there is an event, too. */
 export const makeObjects = async (api: Call, externalId: string, ingest?: Call): Promise<Objects> => {
@@ -172,10 +194,17 @@ export const makeObjects = async (api: Call, externalId: string, ingest?: Call):
     plan: llmProPlan.code,
     started_at: started,
   });
+  // It counts the billing period, and takes nothing off.
+  const counting = { duration: 'repeating', duration_periods: 12, applies_to: { charges: ['none-of-these'] } };
+  const { id: counted } = await made(api, '/v1/coupons', { ...newCoupon(), ...counting });
+  await made(api, `/v1/subscriptions/${subscription.id}/discounts`, { coupon: counted });
   const run = await made(api, '/v1/invoices/run', { period: month.name });
   const ended = await api('GET', `/v1/invoices/runs/${run.id}?wait_seconds=25`);
   if (ended.body.state !== 'completed') throw new Error(`the billing run ended as ${JSON.stringify(ended.body)}`);
   const [invoice] = (await api('GET', '/v1/invoices')).body.items;
+  // Its state has an entry of its own.
+  const noted = await api('PATCH', `/v1/invoices/${invoice.id}`, { metadata: { noted: 'yes' } });
+  if (noted.status !== 200) throw new Error(`the invoice was not changed: ${JSON.stringify(noted.body)}`);
   const explained = await api('GET', `/v1/invoices/${invoice.id}/line-items/2/explain`);
   const simulation = await made(api, '/v1/simulations', {
     from: started,
@@ -189,8 +218,12 @@ export const makeObjects = async (api: Call, externalId: string, ingest?: Call):
   // What is a part of a subscription from then on, once its month is billed.
   await made(api, `/v1/subscriptions/${subscription.id}/seats`, { change: 1 });
   const charge = await made(api, `/v1/subscriptions/${subscription.id}/charges`, { name: 'A charge', amount: '1.00' });
+  const coupon = await made(api, '/v1/coupons', newCoupon());
+  await made(api, '/v1/promotion-codes', { coupon: coupon.id, code: unique() });
+  const discount = await made(api, `/v1/customers/${customer.id}/discounts`, { coupon: coupon.code });
   await made(api, '/v1/test-clocks', {});
   const draft = await made(api, '/v1/invoices', newOneOffInvoice(externalId));
+  const creditNote = await made(api, '/v1/credit-notes', newCreditNote(invoice.id));
   await made(api, '/v1/issuing-entities', { legal_name: 'Example GmbH', number_format: { prefix: 'OBJ-' } });
   const offer = { customer_id: externalId, plan: llmProPlan.code, valid_until: '2040-01-01T00:00:00Z' };
   const quote = await made(api, '/v1/quotes', offer);
@@ -203,10 +236,13 @@ export const makeObjects = async (api: Call, externalId: string, ingest?: Call):
     customer: customer.id,
     subscription: subscription.id,
     oneTimeCharge: charge.id,
+    coupon: coupon.id,
+    discount: discount.id,
     quote: quote.id,
     run: run.id,
     invoice: invoice.id,
     draft: draft.id,
+    creditNote: creditNote.id,
     ratedLine: explained.body.id,
     simulation: simulation.id,
     planMigration,

@@ -38,6 +38,9 @@ export const isEdge = (path: string): boolean =>
  * who adds one sees how few there are.
  */
 export const useCases = new Set([
+  'api/credits/credit-invoice.ts',
+  'api/credits/make-credit-document.ts',
+  'api/credits/void-invoice.ts',
   'api/customers/customer-tax.ts',
   'api/customers/place-customer.ts',
   'api/exports/export-customer.ts',
@@ -46,8 +49,11 @@ export const useCases = new Set([
   'api/catalog/change-plan.ts',
   'api/entitlements/measure-use.ts',
   'api/catalog/override-price.ts',
+  'api/coupons/discount-drafts.ts',
+  'api/coupons/redeem-coupon.ts',
   'api/events/amend-events.ts',
   'api/invoices/ask-for-run.ts',
+  'api/invoices/change-issued.ts',
   'api/invoices/compute-draft.ts',
   'api/invoices/finalize-draft.ts',
   'api/invoices/preview-invoice.ts',
@@ -99,6 +105,7 @@ export const useCases = new Set([
   'ingest/identity/known-keys.ts',
   'ingest/sink/sink.ts',
   'ingest/stream/stream-guard.ts',
+  'invoicer/credits/issue-credit.ts',
   'invoicer/invoices/close-period.ts',
   'api/clocks/advance-test-clock.ts',
   'invoicer/clocks/advance-clock.ts',

@@ -11,7 +11,7 @@ const roomsInOrder: Readonly<Record<string, readonly string[]>> = {
   platform: ['json', 'process', 'stores', 'audit', 'secrets', 'config', 'http', 'access', 'work', 'start', 'local'],
   ingest: ['parse', 'gateway', 'stream', 'claims', 'sink', 'identity', 'amendments'],
   rater: ['aggregate', 'quantities', 'price', 'run', 'simulate', 'verify'],
-  invoicer: ['periods', 'clocks', 'taxes', 'invoices'],
+  invoicer: ['periods', 'clocks', 'taxes', 'discounts', 'invoices', 'credits'],
   api: [
     'route',
     'issuing',
@@ -20,12 +20,14 @@ const roomsInOrder: Readonly<Record<string, readonly string[]>> = {
     'taxes',
     'customers',
     'subscriptions',
+    'coupons',
     'quotes',
     'usage',
     'subscription-views',
     'entitlements',
     'runs',
     'invoices',
+    'credits',
     'clocks',
     'simulations',
     'plan-migrations',
@@ -99,6 +101,8 @@ const sharedTables: Readonly<Record<string, string>> = {
   test_clocks: 'The API sets one going, the invoicer moves it.',
   invoice_drafts:
     'The invoicer makes them of what is closed and issues them, the API changes them and makes those of one-off invoices, the rater notes the run that takes them.',
+  invoice_states:
+    'The invoicer writes them with the invoices, the API moves them, credit notes raise what was credited.',
   billing_runs: 'A queue: the API and the scheduler ask, the rater prepares, the invoicer completes.',
   billing_run_shards: 'A queue: the rater makes and rates, the invoicer issues.',
   simulations: 'A queue: the API asks and cancels, the rater does the work.',

@@ -1,5 +1,21 @@
 /** The words of a document, which each language has. */
+import type { CreditReason, CreditSettlement } from '#schemas/credit-note.ts';
 import type { StepKind } from '#schemas/rated-line.ts';
+
+/** What a credit note says in other words than an invoice. */
+type CreditWords = Readonly<Record<CreditSettlement, string>> & {
+  readonly title: string;
+  readonly number: string;
+  readonly issueDate: string;
+  /** The invoice that it corrects. */
+  readonly invoice: string;
+  readonly reason: string;
+  readonly reasons: Readonly<Record<CreditReason, string>>;
+  readonly total: string;
+  readonly notDue: string;
+  readonly seal: string;
+  readonly headline: (amount: string) => string;
+};
 
 export type DocumentWords = {
   /** What dates, numbers and countries are written by (BCP 47). */
@@ -38,5 +54,6 @@ export type DocumentWords = {
   readonly units: (from: string, to: string) => string;
   readonly unitsAbove: (from: string) => string;
   readonly pageOf: (page: string, pages: string) => string;
+  readonly credit: CreditWords;
   readonly steps: Readonly<Record<Exclude<StepKind, 'units'>, string>>;
 };

@@ -50,10 +50,12 @@ describe('an export', () => {
       'children',
       'subscriptions',
       'one_time_charges',
+      'discounts',
       'rated_lines',
       'price_overrides',
       'quotes',
       'invoices',
+      'credit_notes',
       'billed_to',
       'usage',
       'audit_log',
@@ -65,6 +67,11 @@ describe('an export', () => {
     const { current_period: _period, ...subscription } = body.subscriptions[0];
     expect((await api('GET', `/v1/subscriptions/${objects.subscription}`)).body).toMatchObject(subscription);
     expect(body.invoices).toEqual([(await api('GET', `/v1/invoices/${objects.invoice}`)).body]);
+    expect(body.credit_notes).toEqual([(await api('GET', `/v1/credit-notes/${objects.creditNote}`)).body]);
+    expect(body.discounts).toEqual(
+      (await api('GET', `/v1/customers/${objects.customer}/discounts?sort=created_at`)).body.items,
+    );
+    expect(body.discounts).toHaveLength(2);
     expect(body.price_overrides).toEqual(override.status === 201 ? [override.body] : []);
     expect(body.quotes).toEqual([(await api('GET', `/v1/quotes/${objects.quote}`)).body]);
     expect(body.rated_lines.length).toBeGreaterThan(0);
@@ -134,9 +141,11 @@ describe('an export', () => {
     expect(body.withheld).toEqual([
       'subscriptions',
       'one_time_charges',
+      'discounts',
       'rated_lines',
       'price_overrides',
       'quotes',
+      'credit_notes',
       'usage',
       'audit_log',
     ]);

@@ -53,8 +53,10 @@ describe('[I28] the audit log', () => {
       const { path, body } = (await examples[operation]?.(pipeline.api, objects)) ?? { path: '' };
       const [requestId, beginMs] = [`request-${unique()}`, Date.now()];
       const answer = await actor.api(method, path, body, { 'x-request-id': requestId });
-      // A rotation makes one key and ends another; an acceptance makes a subscription, a finalization a run.
-      const expected = ['rotateApiKey', 'acceptQuote', 'finalizeInvoice'].includes(operation) ? 2 : 1;
+      // A rotation makes one key and ends another; an acceptance makes a subscription, a finalization a run; a credit
+      // note changes the state of its invoice, and voiding makes a credit note.
+      const twofold = ['rotateApiKey', 'acceptQuote', 'finalizeInvoice', 'createCreditNote', 'voidInvoice'];
+      const expected = twofold.includes(operation) ? 2 : 1;
       // A version is a part of its plan, whose entry it is.
       const isVersion = String(answer.body.id).startsWith('plv_');
       const named: string = isVersion ? answer.body.plan_id : (answer.body.items?.[0].id ?? answer.body.id);
@@ -67,7 +69,7 @@ describe('[I28] the audit log', () => {
       const [entry] = written;
       const isNew =
         method === 'POST' &&
-        !/(activate|archive|cancel|erase|change-plan|seats|add-ons|pause|resume|undo-change|advance|send|accept|finalize)$/.test(
+        !/(activate|archive|cancel|erase|change-plan|seats|add-ons|pause|resume|undo-change|advance|send|accept|finalize|void)$/.test(
           path,
         );
       expect(entry).toMatchObject({

@@ -11,6 +11,7 @@ import { newId } from '#platform/process/ids.ts';
 import { rotateKeys } from '#platform/secrets/rotate-keys.ts';
 import { masterKeysFrom } from '#platform/secrets/vault.ts';
 import { giveBackShard } from '#platform/work/shard-jobs.postgres.ts';
+import { type AuditedObject, type AuditedType, auditedObjects } from '#schemas/audited-objects.ts';
 import { sealedColumns } from '#schemas/sealed-columns.ts';
 import { unaudited, undigested } from '#schemas/undigested.ts';
 import { lastMonth, type Pipeline, startPipeline, until } from '../../support/pipeline.ts';
@@ -89,18 +90,24 @@ describe('[I28] what is stored', () => {
   }, 120_000);
 
   it('has no row more: whichever is put in, with an object or alone, is named', async () => {
-    const added = (table: string, place: string, change: object): Tampering => ({
-      table,
-      sql: `INSERT INTO ${table} SELECT (jsonb_populate_record(r, $2)).* FROM ${table} r WHERE ctid = $1::tid`,
-      values: [place, change],
-    });
-    const additions: NamedTampering[] = [];
     const tables = await readTables(pipeline.asOwner);
+    const added = (table: string, place: string, change: object): Tampering => {
+      const columns = (tables.get(table) ?? []).map(({ name }) => name);
+      const changed = columns.map((name) => `c.${name}`);
+      return {
+        table,
+        sql: `INSERT INTO ${table} (${columns.join(', ')}) SELECT ${changed.join(', ')} FROM ${table} r,
+          jsonb_populate_record(r, $2) c WHERE r.ctid = $1::tid`,
+        values: [place, change],
+      };
+    };
+    const additions: NamedTampering[] = [];
     for (const [table, { kind }] of namings) {
       const { place, id } = await rowOf(table);
-      const hasId = tables.get(table)?.some(({ name }) => name === 'id');
+      const audited: AuditedObject | undefined = auditedObjects[kind as AuditedType];
+      const own = ['id', audited?.idColumn].find((column) => tables.get(table)?.some(({ name }) => name === column));
       additions.push({
-        ...added(table, place, hasId ? { id: `${id}y` } : {}),
+        ...added(table, place, own ? { [own]: `${id}y` } : {}),
         named: `${kind} (${id}`,
         name: table,
       });

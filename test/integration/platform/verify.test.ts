@@ -254,7 +254,8 @@ describe('[I28] verify', () => {
       ["UPDATE invoices SET document_number = document_number || '0' WHERE series_number = 2", 2, 'hash_differs'],
       ["UPDATE invoices SET memo = 'x' WHERE series_number = 2", 2, 'hash_differs'],
       [
-        `UPDATE invoice_lines SET discounts = '[{"coupon_id":"cpn_1","amount":"0.00"}]' WHERE position = 1
+        `UPDATE invoice_lines
+         SET discounts = '[{"discount_id":"dsc_1","coupon_id":"cpn_1","name":"x","amount":"0.00"}]' WHERE position = 1
            AND invoice_id = (SELECT id FROM invoices WHERE series_number = 2)`,
         2,
         'hash_differs',
@@ -359,6 +360,7 @@ describe('[I28] anchors', () => {
     expect(lines.filter(({ lane = 0 }) => lane === 0)).toMatchObject([
       { organization_id: tenant.organizationId, chain: 'audit', lane: 0, number: last, hash: (await rowAt(last)).hash },
       { organization_id: tenant.organizationId, chain: 'invoices', number: 4 },
+      { organization_id: tenant.organizationId, chain: 'credit_notes', number: 1 },
     ]);
     expect(await run('--anchors', path, '--write-anchors', path)).toMatchObject({ code: 0 });
     expect(readFileSync(path, 'utf8').trim().split('\n')).toHaveLength(lines.length);

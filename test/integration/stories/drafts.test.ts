@@ -285,6 +285,41 @@ describe('a preview', () => {
   });
 });
 
+describe('what is said beside the lines', () => {
+  it('is told by previews and drafts as it will be issued, and follows the customer until it is', async () => {
+    await waitAsDraft(1_440);
+    const entity = await sandbox.made('/v1/issuing-entities', {
+      legal_name: 'Terms GmbH',
+      number_format: { prefix: `T${unique().toUpperCase()}-` },
+    });
+    const life = await lifeFrom(sandbox, '2027-01-01T00:00:00Z');
+    const terms = { memo: 'Thank you', purchase_order: 'PO-1', custom_fields: [{ name: 'Cost center', value: '7' }] };
+    const changed = async (body: object) =>
+      expect((await sandbox.api('PATCH', `/v1/customers/${life.customer}`, body)).status).toBe(200);
+    await changed({ issuing_entity_id: entity.id, payment_terms: { days: 14 }, invoice_defaults: terms });
+    await sandbox.made('/v1/subscriptions', { customer_id: life.customer, plan: await plan(calls, fee) });
+    const said = {
+      ...terms,
+      issuing_entity_id: entity.id,
+      seller: { legal_name: 'Terms GmbH', address: null, tax_ids: [] },
+      payment_terms: { days: 14 },
+    };
+    const preview = await sandbox.api('POST', '/v1/invoices/preview', { customer_id: life.customer });
+    expect(preview.body.invoices).toMatchObject([said]);
+    await life.until('2027-01-01T12:00:00Z');
+    const [draft] = await drafts(life.customer);
+    expect(draft).toMatchObject({ ...said, due_at: null });
+    expect(await one(draft.id)).toMatchObject(said);
+    const patched = await sandbox.api('PATCH', `/v1/invoices/${draft.id}`, { memo: 'Its own' });
+    expect(patched.body).toMatchObject({ ...said, memo: 'Its own' });
+    await changed({ payment_terms: { days: 30 }, invoice_defaults: { ...terms, purchase_order: 'PO-2' } });
+    const last = { ...said, memo: 'Its own', purchase_order: 'PO-2', payment_terms: { days: 30 } };
+    expect(await one(draft.id)).toMatchObject(last);
+    await life.until('2027-01-03T00:00:00Z');
+    expect(await one(draft.id)).toMatchObject({ ...last, state: 'issued', due_at: '2027-02-01T00:00:00Z' });
+  });
+});
+
 describe('a one-off invoice', () => {
   const customer = async (): Promise<string> => {
     const externalId = `c-${unique()}`;

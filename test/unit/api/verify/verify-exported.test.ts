@@ -5,14 +5,14 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { issuedInvoiceToJson } from '#schemas/invoice/content.ts';
 import { type ContentVersion, contentVersions, type IssuedInvoice } from '#schemas/invoice.ts';
-import { invoiceJson } from '../../../../api/invoices/invoice-json.ts';
+import { contentJson } from '../../../../api/invoices/invoice-json.ts';
 import { verifyExported } from '../../../../api/verify/verify-exported.ts';
 import { issuedChain } from '../../../support/invoice-examples.ts';
 import { scaled } from '../../../support/scale.ts';
 import { verify } from '../../../support/verify-command.ts';
 
 const exported = (invoices: readonly IssuedInvoice[]): string =>
-  invoices.map((invoice) => JSON.stringify(invoiceJson(invoice))).join('\n');
+  invoices.map((invoice) => JSON.stringify(contentJson(invoice))).join('\n');
 const chain = issuedChain(4);
 /** Those that are hashed, and what says how. */
 const members = Object.keys(issuedInvoiceToJson(chain[0] as IssuedInvoice));
@@ -46,7 +46,7 @@ describe('exported invoices', () => {
   });
 
   it('[I19] a total that is no sum is found, also under a hash that is right', () => {
-    const json = JSON.parse(JSON.stringify(invoiceJson(chain[0] as IssuedInvoice)));
+    const json = JSON.parse(JSON.stringify(contentJson(chain[0] as IssuedInvoice)));
     expect(reasons(JSON.stringify({ ...json, total: '21.95' }))).toEqual([
       [1, 'hash_differs'],
       [1, 'total_is_no_sum'],

@@ -51,6 +51,29 @@ describe('the page of an invoice', () => {
     expect(invoiceHtml(sampleDocument())).toBe(invoiceHtml(structuredClone(sampleDocument())));
   });
 
+  it('is that of a credit note where it corrects an invoice: no quantities, and what becomes of what was paid', () => {
+    const credit = {
+      invoiceNumber: evil,
+      reason: 'order_change',
+      notDue: '20.00',
+      paid: { amount: '30.00', settlement: 'balance' },
+    } as const;
+    const texts = documentLanguages.map((language) => {
+      const document = sampleDocument({ language, credit });
+      const { title, headline, facts, columns, totals, seal } = documentContent(document);
+      expect([columns.quantity, columns.unitPrice]).toEqual([null, null]);
+      const html = invoiceHtml(document);
+      expect(html).not.toContain('<script>');
+      expect(html.match(/<th /g)).toHaveLength(columns.tax === null ? 2 : 3);
+      for (const label of [title, ...facts.map((fact) => fact.label)]) expect(html).toContain(label);
+      expect(totals.slice(-2).map(({ value }) => value.replace(/[^0-9]/g, ''))).toEqual(['2000', '3000']);
+      return [title, headline, seal.label, ...facts.map((fact) => fact.label), ...totals.map(({ label }) => label)];
+    });
+    expect(new Set(texts.map(([title]) => title)).size).toBe(documentLanguages.length);
+    const paid = documentContent(sampleDocument({ credit: { ...credit, paid: null } })).totals;
+    expect(paid.at(-1)).toMatchObject({ label: 'Total credited', isStrong: true });
+  });
+
   it('shows an erased customer without details', () => {
     expect(invoiceHtml(sampleDocument({ buyer: null }))).toContain('Erased customer');
   });

@@ -48,9 +48,17 @@ const closed = async (makesDrafts: boolean, draftMinutes: number): Promise<Close
     billedPeriods: async () => new Set(),
     taxFacts: async () => undefined,
     taxEngine: async () => new Map(),
+    discountFacts: async () => undefined,
     commit: async (_shard, issue) => {
       const head = { number: 0, hash: '0'.repeat(64) };
-      result = issue({ head, numbering: [], alreadyBilled: new Set(), draftIds: new Set(), draftMinutes });
+      result = issue({
+        head,
+        numbering: [],
+        alreadyBilled: new Set(),
+        draftIds: new Set(),
+        draftMinutes,
+        discounts: undefined,
+      });
       return { issued: result.invoices.length, drafted: result.drafts.length };
     },
     giveUp: async () => {},

@@ -54,10 +54,10 @@ describe('invoice hash', () => {
       '"start":"2026-10-01T00:00:00Z","subscription_id":"sub_1","watermark":"10"}],"subtotal":"20.52","tenant":"ten_1","total":"20.52"}',
     4:
       '{"buyer_digest":"bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb","canonical_version":4,"currency":"USD",' +
-      '"custom_fields":[{"name":"Cost center","value":"42"}],"customer_id":"cus_1","discount_total":"2.00","discounts":[{"amount":"2.00","coupon_id":"cpn_1"}],' +
+      '"custom_fields":[{"name":"Cost center","value":"42"}],"customer_id":"cus_1","discount_total":"2.00","discounts":[{"amount":"2.00","coupon_id":"cpn_1","discount_id":"dsc_1","name":"Ten off"}],' +
       '"document_number":"INV-2026-000001","due_at":"2026-11-15T00:00:00.001Z","id":"inv_1","issued_at":"2026-11-01T00:00:00.001Z","issuing_entity_id":"ent_1","kind":"period",' +
       '"lines":[{"amount":"20.00","billing_period_id":"bpd_1","charge_code":"base","customer_id":"cus_1","description":"Base fee",' +
-      '"discounts":[{"amount":"2.00","coupon_id":"cpn_1"}],"kind":"charge","meter":null,"position":1,"precise_amount":"20",' +
+      '"discounts":[{"amount":"2.00","coupon_id":"cpn_1","discount_id":"dsc_1","name":"Ten off"}],"kind":"charge","meter":null,"position":1,"precise_amount":"20",' +
       `${baseLine.slice(0, -3)},${taxes},"unit_amount":null}],"memo":"Thank you","number":1,"payment_terms":{"days":14},` +
       '"periods":[{"billing_period_id":"bpd_1","customer_id":"cus_1","end":"2026-11-01T00:00:00Z","plan_version_id":"plv_1",' +
       '"start":"2026-10-01T00:00:00Z","subscription_id":"sub_1","watermark":"10"}],"purchase_order":"PO-7",' +

@@ -31,7 +31,12 @@ describe('totals of an invoice', () => {
       const amounts = fc
         .bigInt({ min: -(10n ** 24n), max: 10n ** 24n })
         .map((amount) => roundToMinorUnits(toPrecise(amount as Amount), currency, 'half_up'));
-      const discount = fc.record({ couponId: fc.constantFrom('cpn_1', 'cpn_2', 'cpn_3'), amount: amounts });
+      const discount = fc.record({
+        discountId: fc.constantFrom('dsc_1', 'dsc_2', 'dsc_3'),
+        couponId: fc.constant('cpn_1'),
+        name: fc.constant('x'),
+        amount: amounts,
+      });
       const tax = fc.record({
         taxRateId: fc.constantFrom('txr_1', 'txr_2', null),
         code: fc.constantFrom('vat', 'pst'),
@@ -71,7 +76,7 @@ describe('totals of an invoice', () => {
         expect(sumOf(json.taxes).equals(sumOf(lines.flatMap(({ taxes }) => taxes)))).toBe(true);
         const rates = json.taxes.map(({ amount: _, taxable_amount: __, ...rate }) => JSON.stringify(rate));
         expect(new Set(rates).size).toBe(rates.length);
-        expect(new Set(json.discounts.map(({ coupon_id }) => coupon_id)).size).toBe(json.discounts.length);
+        expect(new Set(json.discounts.map(({ discount_id }) => discount_id)).size).toBe(json.discounts.length);
       }),
       { numRuns: scaled(500) },
     );

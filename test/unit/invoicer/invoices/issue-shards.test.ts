@@ -47,6 +47,7 @@ const organization = (count: number, more: Partial<IssuePorts> = {}) => {
     alreadyBilled: new Set(),
     draftIds: new Set(),
     draftMinutes: 0,
+    discounts: undefined,
   };
   const committed: ClosedShard[] = [];
   const counter = () => {
@@ -74,6 +75,7 @@ const organization = (count: number, more: Partial<IssuePorts> = {}) => {
       return undefined;
     },
     taxEngine: async () => new Map(),
+    discountFacts: async () => undefined,
     commit: async ({ shardNumber }, issue) => {
       const closed = issue(place.state);
       // What is prepared meanwhile is prepared by now.

@@ -1,0 +1,62 @@
+/** What discounts of drafts and previews go by, in the transaction of a request. */
+import {
+  type ChargedRow,
+  chargedFromRows,
+  chargedOfUnwritten,
+  chargedStatement,
+  correctedStatement,
+  creditParameters,
+} from '../../invoicer/discounts/charged-discounts.ts';
+import type { DiscountedInvoices, DiscountFacts, UnwrittenPeriods } from '../../invoicer/discounts/discount-facts.ts';
+import {
+  factsFromRows,
+  freeCharges,
+  type HeldRow,
+  hasNoDiscounts,
+  heldStatement,
+  type OverrideRow,
+  overridesStatement,
+  type PeriodRow,
+  periodsStatement,
+  standingFromRows,
+  type VersionRow,
+  versionsStatement,
+} from '../../invoicer/discounts/discount-rows.ts';
+import type { Db } from '../route/define-route.ts';
+
+const chargedRows = async (
+  db: Db,
+  { organizationId, creditIds }: DiscountedInvoices,
+  unwritten: UnwrittenPeriods | undefined,
+): Promise<readonly ChargedRow[]> => {
+  const { credits = [] } = unwritten ?? {};
+  const written: ChargedRow[] = [];
+  if (creditIds.length > 0)
+    for (const statement of [chargedStatement, correctedStatement])
+      written.push(...(await db.query<ChargedRow>(statement, [organizationId, creditIds])).rows);
+  if (credits.length === 0) return written;
+  const { rows } = await db.query<ChargedRow>(chargedOfUnwritten, [organizationId, ...creditParameters(credits)]);
+  return [...written, ...rows];
+};
+
+/** Undefined where nothing has discounts. */
+export const discountFacts = async (
+  db: Db,
+  invoices: DiscountedInvoices,
+  unwritten?: UnwrittenPeriods,
+): Promise<DiscountFacts | undefined> => {
+  const { organizationId, customerIds, billingPeriodIds, planVersionIds, priceOverrideIds } = invoices;
+  const found = await db.query<HeldRow>(heldStatement, [organizationId, customerIds]);
+  const takenBack = chargedFromRows(await chargedRows(db, invoices, unwritten));
+  const standing = { ...standingFromRows(found.rows), takenBack };
+  if (hasNoDiscounts(standing)) return undefined;
+  const charges = freeCharges(standing.held);
+  const periods = await db.query<PeriodRow>(periodsStatement, [organizationId, billingPeriodIds]);
+  const versions = await db.query<VersionRow>(versionsStatement, [organizationId, planVersionIds, charges]);
+  const overrides =
+    charges.length > 0 && priceOverrideIds.length > 0
+      ? (await db.query<OverrideRow>(overridesStatement, [organizationId, priceOverrideIds])).rows
+      : [];
+  const rows = { periods: periods.rows, versions: versions.rows, overrides };
+  return factsFromRows(standing, rows, unwritten?.periods);
+};

@@ -1,0 +1,88 @@
+/** What discounts of invoices go by, as it is when they are issued. Pure. */
+import type { DiscountUse, HeldDiscount } from '#schemas/coupon.ts';
+import type { PartTiming } from '#schemas/due-parts.ts';
+import type { InvoiceDiscount } from '#schemas/invoice.ts';
+import type { Amount, RoundingMode } from '#schemas/money.ts';
+import type { Instant } from '#schemas/period.ts';
+import type { RatedLine } from '#schemas/rated-line.ts';
+import type { PriceOfLine } from './free-units.ts';
+
+/** A billing period of an invoice, as discounts look at it. */
+export type DiscountedPeriod = {
+  readonly timing: PartTiming | 'delta';
+  /** When the period of the billing cycle begins that it is of, whatever part of it. */
+  readonly start: Instant;
+  readonly dueAt: Instant;
+};
+
+/** A line that a credit takes back some of, or that a delta corrects, as it was charged. */
+export type ChargedLine = {
+  readonly amount: Amount;
+  readonly discounts: readonly InvoiceDiscount[];
+  /** The coupons that take off more of more: asked of what deltas correct. */
+  readonly growing?: ReadonlySet<string>;
+};
+
+/** By the code of the charge; a line without discounts is missing. */
+export type ChargedLines = ReadonlyMap<string, ChargedLine>;
+
+export type TakenBack = {
+  /** The billing period of the charge. */
+  readonly chargeId: string;
+  /** Undefined where that is on no invoice yet. */
+  readonly lines: ChargedLines | undefined;
+};
+
+export type DiscountFacts = {
+  readonly rounding: RoundingMode;
+  /** Of those who are billed, and of whose time is billed. */
+  readonly held: readonly HeldDiscount[];
+  /** What invoices used of them, summed up by billing period. */
+  readonly uses: readonly DiscountUse[];
+  readonly periods: ReadonlyMap<string, DiscountedPeriod>;
+  /** By plan version. */
+  readonly planIds: ReadonlyMap<string, string>;
+  readonly priceOf: PriceOfLine;
+  /** By the billing period of the credit or delta. */
+  readonly takenBack: ReadonlyMap<string, TakenBack>;
+};
+
+/** Whose invoices they are, and what is on them. */
+export type DiscountedInvoices = {
+  readonly organizationId: string;
+  /** Who is billed, and whose time is. */
+  readonly customerIds: readonly string[];
+  readonly planVersionIds: readonly string[];
+  readonly billingPeriodIds: readonly string[];
+  /** Those of them that take back what was charged in advance. */
+  readonly creditIds: readonly string[];
+  /** The price overrides that their lines were rated by. */
+  readonly priceOverrideIds: readonly string[];
+};
+
+/** What a credit that is not written down is told by. */
+export type UnwrittenCredit = {
+  readonly id: string;
+  readonly subscriptionId: string;
+  readonly billingEnd: Instant;
+  readonly pricedAt: Instant;
+  readonly item: string;
+  readonly interval: { readonly unit: string; readonly count: number };
+  readonly isCounted: boolean;
+};
+
+/** Billing periods that are not written down, by id, and those of them that are credits. */
+export type UnwrittenPeriods = {
+  readonly periods: ReadonlyMap<string, DiscountedPeriod>;
+  readonly credits: readonly UnwrittenCredit[];
+};
+
+/** Of an issued invoice. */
+export type InvoiceUse = DiscountUse & { readonly invoiceId: string };
+
+/** Those that lines were rated by. */
+export const priceOverridesOf = (lines: readonly RatedLine[]): readonly string[] => [
+  ...new Set(
+    lines.flatMap(({ priceSpans = [] }) => priceSpans.flatMap(({ sources }) => sources.priceOverrideId ?? [])),
+  ),
+];
