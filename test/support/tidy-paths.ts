@@ -107,6 +107,7 @@ export const useCases = new Set([
   'ingest/stream/stream-guard.ts',
   'invoicer/credits/issue-credit.ts',
   'invoicer/invoices/close-period.ts',
+  'invoicer/invoices/issue-shards.ts',
   'api/clocks/advance-test-clock.ts',
   'invoicer/clocks/advance-clock.ts',
   'invoicer/clocks/clock-jobs.ts',
