@@ -295,7 +295,7 @@ describe('a credit gives back', () => {
 });
 
 describe('[I15] a delta', () => {
-  /** Of a line of 10.00 less `taken`, the discounts of deltas that bring it to each of `amounts`, one after the other. */
+  /** Of a line of 10.00 less `taken`: the discounts of deltas that bring it to each of `amounts`, one by one. */
   const deltas = (taken: string, growing: readonly string[], amounts: readonly string[]) => {
     const line = {
       amount: amount('10.00'),
@@ -309,8 +309,13 @@ describe('[I15] a delta', () => {
       const draft = invoiceOf([{ id: 'late', lines: { calls: formatMinorUnits(difference, 'USD') } }]);
       known.set('late', { timing: 'delta', start: 0, dueAt: 1 });
       const corrects = {
-        ...{ invoiceId: 'inv_1', billingPeriodId: 'old', watermark: 1n },
-        ...{ quantityBefore: oneQuantity, quantityNow: oneQuantity, amountBefore: before, amountNow: amount(now) },
+        invoiceId: 'inv_1',
+        billingPeriodId: 'old',
+        watermark: 1n,
+        quantityBefore: oneQuantity,
+        quantityNow: oneQuantity,
+        amountBefore: before,
+        amountNow: amount(now),
       };
       const lines = draft.lines.map((one): InvoiceLine => ({ ...one, kind: 'delta', corrects }));
       const done = discountInvoices(
