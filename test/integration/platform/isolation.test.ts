@@ -50,10 +50,6 @@ beforeAll(async () => {
       `INSERT INTO late_periods SELECT p.id, p.organization_id, now() FROM billing_periods p WHERE p.invoice_id = $1`,
       [objects.invoice],
     );
-    const { organizationId } = tenant;
-    await pipeline.asOwner.query('INSERT INTO late_usage_looks VALUES ($1, 1, now()) ON CONFLICT DO NOTHING', [
-      organizationId,
-    ]);
     // A simulation that has ended has no shards any more.
     await pipeline.asOwner.query(
       `INSERT INTO simulation_shards (organization_id, simulation_id, shard_number, first_customer, customer_ids, state)
@@ -61,8 +57,10 @@ beforeAll(async () => {
       [tenant.organizationId, objects.simulation],
     );
   }
-  await ingestCounted(own, 2);
-  await ingestCounted(other, 3);
+  await pipeline.asOwner.query(
+    'INSERT INTO late_usage_looks SELECT id, 1, now() FROM organizations ON CONFLICT DO NOTHING',
+  );
+  await Promise.all([ingestCounted(own, 2), ingestCounted(other, 3)]);
   const url = loginUrl(pipeline.databaseUrl, 'millrace_gateway', databasePassword);
   asGateway = connectPostgres(url, { poolMax: 1, log: pino({ level: 'silent' }) });
 });
