@@ -73,6 +73,7 @@ type Request = Static<typeof NewCreditNote>;
 export const drawUpRequest = (locked: LockedInvoice, request: Request): DrawnCreditNote => {
   const { invoice, credited, state } = locked;
   const creditable = creditableOf(locked);
+  if (locked.isTakenBack) throw new FailureError('INVOICE_CORRECTED');
   if (creditableTotal(creditable) <= 0n) throw new FailureError('INVOICE_FULLY_CREDITED');
   const lines = request.lines?.map(({ invoice_line: invoiceLine, amount }) => ({ invoiceLine, amount }));
   const faults: Fault[] = [];

@@ -30,12 +30,17 @@ const refuseVoid = (detail: string): never => {
   throw new FailureError('INVOICE_NOT_VOIDABLE', detail);
 };
 
-const refuseUnvoidable = ({ invoice: { total, currency }, state: { state, amountPaid } }: LockedInvoice): void => {
+const refuseUnvoidable = ({
+  invoice: { total, currency },
+  state: { state, amountPaid },
+  isTakenBack,
+}: LockedInvoice): void => {
   if (state === 'voided') refuseVoid('It is voided already.');
   if (amountPaid > 0n || state === 'paid')
     refuseVoid(
       `${formatMinorUnits(amountPaid, currency)} of it was paid: POST /v1/credit-notes with a settlement credits that, and what is left of it.`,
     );
+  if (isTakenBack) refuseVoid('A later invoice takes back some of it, as its usage was amended: GET /v1/late-usage.');
   if (total < 0n) refuseVoid('Its total is below zero: POST /v1/invoices charges what it credited.');
 };
 

@@ -55,8 +55,17 @@ const hashedMembers: Readonly<
   },
   4: {
     invoice: [...always, 'periods', ...later],
-    periods: [...periodOfVersion2, 'customer_id'],
-    lines: ['billing_period_id', 'customer_id', ...lineOfVersion1, 'kind', 'unit_amount', 'discounts', 'taxes'],
+    periods: [...periodOfVersion2, 'customer_id', 'corrects_billing_period_id'],
+    lines: [
+      'billing_period_id',
+      'customer_id',
+      ...lineOfVersion1,
+      'kind',
+      'unit_amount',
+      'discounts',
+      'taxes',
+      'corrects',
+    ],
   },
 };
 

@@ -104,10 +104,22 @@ const readInvoice = async (db: CreditDb, id: string) => {
 const readState = async (db: CreditDb, invoiceId: string, locking = ''): Promise<StateRow | undefined> =>
   (await db.query<StateRow>(`${selectState} ${locking}`, [db.organizationId, invoiceId])).rows[0];
 
+/** Whether a delta below zero was billed of a period of the invoice, after what the invoice bills of it. */
+const selectTakenBack = `SELECT EXISTS (
+    SELECT 1 FROM billing_periods p JOIN billing_periods d ON d.corrects_id = coalesce(p.corrects_id, p.id)
+        AND d.correction > coalesce(p.correction, 0) AND d.state = 'billed'
+      JOIN invoice_lines l ON l.invoice_id = d.invoice_id AND l.billing_period_id = d.id
+    WHERE p.organization_id = $1 AND p.invoice_id = $2 AND l.amount < 0
+  ) AS is_taken_back`;
+const readTakenBack = async (db: CreditDb, invoiceId: string): Promise<boolean> =>
+  (await db.query<{ is_taken_back: boolean }>(selectTakenBack, [db.organizationId, invoiceId])).rows[0]
+    ?.is_taken_back === true;
+
 const lockedFrom = async (db: CreditDb, invoiceId: string, row: StateRow): Promise<LockedInvoice> => ({
   invoice: await readInvoice(db, invoiceId),
   state: { state: row.state, amountCredited: read(row.amount_credited), amountPaid: read(row.amount_paid) },
   credited: await readCredited(db, invoiceId),
+  isTakenBack: await readTakenBack(db, invoiceId),
   clockNow: row.clock_now?.getTime() ?? null,
   language: row.language,
   timeZone: row.time_zone,

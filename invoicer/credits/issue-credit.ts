@@ -33,6 +33,8 @@ export type LockedInvoice = {
   readonly invoice: IssuedInvoice;
   readonly state: CreditedState;
   readonly credited: CreditedLines;
+  /** Whether a later invoice takes back some of it, as its usage was amended. */
+  readonly isTakenBack: boolean;
   /** Where the customer lives by a test clock, what that says. */
   readonly clockNow: Instant | null;
   /** Of the customer: what the document of a credit note is written by. */

@@ -32,6 +32,13 @@ export const invoiceConflicts = {
     cause: 'Its credit notes come to its total already, or its total is not above zero.',
     cure: 'Read them with GET /v1/invoices/{id}/credit-notes. What is to be charged after all is another invoice, POST /v1/invoices.',
   },
+  INVOICE_CORRECTED: {
+    status: 409,
+    title: 'Something of the invoice was taken back already',
+    cause:
+      'Usage was amended after the invoice was issued, and a later invoice takes back what that makes less: a credit note could give the same back twice.',
+    cure: 'Read what was taken back with GET /v1/late-usage. What is to be credited beyond that is a line below zero of an invoice, POST /v1/invoices.',
+  },
   INVOICE_NOT_VOIDABLE: {
     status: 409,
     title: 'The invoice can not be voided',

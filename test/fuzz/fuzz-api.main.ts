@@ -23,7 +23,7 @@ import {
 const print = (line: string): void => void process.stderr.write(`millrace  ${line}\n`);
 
 const options = {
-  examples: { type: 'string', default: '80' },
+  examples: { type: 'string', default: '60' },
   seed: { type: 'string', default: String(randomInt(1, 2 ** 31)) },
   'cases-min': { type: 'string', default: '10000' },
 } as const;

@@ -140,7 +140,8 @@ export const billOrganization = async (
       case 'change meter':
         return change(`/v1/meters/${step.code}`, step.fields);
       case 'plan':
-        await make('/v1/plans', step.plan);
+        // The oracle knows each period by what was there when it was billed; what came late is told by its fate.
+        await make('/v1/plans', { ...step.plan, late_usage: 'report_only' });
         return;
       case 'change plan':
         return change(`/v1/plans/${step.code}`, { charges: step.charges });

@@ -1,5 +1,6 @@
 /** [I15] Stories of usage that comes late for a period that was billed, or is amended in one, by a test clock. */
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
+import { verifyExported } from '../../../api/verify/verify-exported.ts';
 import { type Pipeline, startPipeline, until } from '../../support/pipeline.ts';
 import { expectRatedAgain } from '../../support/rated-again.ts';
 import { call, flat, calls as metered } from '../../support/story-parts.ts';
@@ -58,9 +59,7 @@ const idsOf = async (life: Life): Promise<string[]> =>
   );
 const invoice = async (id: string | undefined) => (await sandbox.api('GET', `/v1/invoices/${id}`)).body;
 const amend = async (amendment: object): Promise<void> => {
-  const { items } = await sandbox.made('/v1/events/amendments', {
-    amendments: [{ reason: 'a test', ...amendment }],
-  });
+  const { items } = await sandbox.made('/v1/events/amendments', { amendments: [{ reason: 'a test', ...amendment }] });
   await until(
     () => sandbox.api('GET', `/v1/events/amendments/${items[0].id}`),
     ({ body }) => body.state === 'applied',
@@ -442,6 +441,8 @@ describe('taxes of a delta', () => {
     for (const { idempotency_key } of sent) await amend({ idempotency_key, action: 'void' });
     await life.until('2026-04-02T00:00:00Z');
     const invoices = await Promise.all((await idsOf(life)).map(invoice));
+    // An answer of a delta is enough to check it, as that of any invoice is.
+    for (const one of invoices) expect(verifyExported(JSON.stringify(one))).toMatchObject([{ faults: [] }]);
     const told = invoices.map(({ total, lines }) => [
       total,
       lines.map(({ amount, taxes }: { amount: string; taxes: { percentage: string; amount: string }[] }) => [
@@ -467,4 +468,34 @@ describe('taxes of a delta', () => {
       ],
     ]);
   });
+});
+
+/** Bills three events, gives back what `ask` says, and makes the events void: the first invoice, and all totals. */
+const billedAndTakenBack = async (ask: (id: string) => Promise<unknown>) => {
+  const { life } = await started([calls]);
+  const sent = many(3, life.customer, january);
+  await sandbox.send(sent);
+  await life.until('2026-02-02T00:00:00Z');
+  const [id = ''] = await idsOf(life);
+  await ask(id);
+  for (const { idempotency_key } of sent) await amend({ idempotency_key, action: 'void' });
+  await life.until('2026-03-02T00:00:00Z');
+  return { id, totals: (await life.invoices()).map(({ total }) => total) };
+};
+const credit = (invoice_id: string) => sandbox.api('POST', '/v1/credit-notes', { invoice_id, reason: 'other' });
+const voiding = (id: string) => sandbox.api('POST', `/v1/invoices/${id}/void`, {});
+
+it.each([credit, voiding])(
+  '[I32] what was given back by hand is reported, and given back by no delta: %o',
+  async (ask) => {
+    expect((await billedAndTakenBack(ask)).totals).toEqual(['3.00', '0.00']);
+    expect((await sandbox.api('GET', '/v1/late-usage')).body.items[0]).toMatchObject({ state: 'reported' });
+  },
+);
+
+it('[I32] what a delta took back is given back by no credit note', async () => {
+  const { id, totals } = await billedAndTakenBack(async () => {});
+  expect(totals).toEqual(['3.00', '-3.00']);
+  expect((await credit(id)).body.error_code).toBe('INVOICE_CORRECTED');
+  expect((await voiding(id)).body.error_code).toBe('INVOICE_NOT_VOIDABLE');
 });
