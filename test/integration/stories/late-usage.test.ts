@@ -26,8 +26,7 @@ afterAll(async () => {
   await pipeline.stop();
 });
 
-const [january, february] = ['2026-01-10T00:00:00Z', '2026-02-10T00:00:00Z'];
-const calls = metered('1.00');
+const [january, february, calls] = ['2026-01-10T00:00:00Z', '2026-02-10T00:00:00Z', metered('1.00')] as const;
 const many = (count: number, customer: string, at: string) => Array.from({ length: count }, () => call(customer, at));
 
 const newPlan = async (charges: readonly object[], terms: object = {}): Promise<string> => {
