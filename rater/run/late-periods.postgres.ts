@@ -34,6 +34,15 @@ WHERE r.organization_id = $1 AND r.kind = 'billing' AND r.id <> $2 AND (
   OR (r.state = 'failed' AND r.watermark IS NOT NULL AND EXISTS (
     SELECT 1 FROM billing_run_shards s WHERE s.run_id = r.id AND s.state IN ('queued', 'rated'))))`;
 
+// Whatever there is of each, it is looked up one by one, as OFFSET 0 has it: a look costs what is new.
+const customersBy = (name: 'external_id' | 'id'): string => `SELECT c.id, n.first_at, n.last_at, n.sequence
+  FROM arrived n CROSS JOIN LATERAL (
+    SELECT k.id FROM customers k WHERE k.organization_id = $1 AND k.${name} = n.customer OFFSET 0) c`;
+const amended = (sequence: string): string => `SELECT e.customer, e.occurred_at, e.occurred_at, ${sequence}
+  FROM amendments a CROSS JOIN LATERAL (
+    SELECT v.customer, v.occurred_at FROM amended_events v WHERE v.amendment_id = a.id OFFSET 0) e
+  WHERE a.organization_id = $1`;
+
 // Amendments on their way may be under the watermark already. Levels are carried over from before a period. What comes
 // while a delta is open comes into it.
 const addStatement = `
@@ -41,25 +50,23 @@ WITH arrived AS (
   SELECT * FROM unnest($2::text[], $3::timestamptz[], $4::timestamptz[], $5::bigint[])
     AS n (customer, first_at, last_at, sequence)
   UNION ALL
-  SELECT e.customer, e.occurred_at, e.occurred_at, a.stream_sequence FROM amendments a
-    JOIN amended_events e ON e.amendment_id = a.id
-  WHERE a.organization_id = $1 AND a.stream_sequence > $6 AND a.stream_sequence <= $7
+  ${amended('a.stream_sequence')} AND a.stream_sequence > $6 AND a.stream_sequence <= $7
   UNION ALL
-  SELECT e.customer, e.occurred_at, e.occurred_at, $7 FROM amendments a
-    JOIN amended_events e ON e.amendment_id = a.id
-  WHERE a.organization_id = $1 AND a.stream_sequence IS NULL
+  ${amended('$7')} AND a.stream_sequence IS NULL
 ), theirs AS (
-  SELECT c.id, n.first_at, n.last_at, n.sequence FROM arrived n
-    JOIN customers c ON c.organization_id = $1 AND c.id = n.customer
+  ${customersBy('id')}
   UNION ALL
-  SELECT c.id, n.first_at, n.last_at, n.sequence FROM arrived n
-    JOIN customers c ON c.organization_id = $1 AND c.external_id = n.customer
+  ${customersBy('external_id')}
 )
 INSERT INTO late_periods (billing_period_id, organization_id, found_at)
 SELECT DISTINCT p.id, $1, clock_timestamp()
-FROM theirs t JOIN subscriptions s ON s.organization_id = $1 AND s.customer_id = t.id
-  JOIN billing_periods p ON p.subscription_id = s.id AND p.billing_end > t.first_at
-WHERE p.organization_id = $1 AND p.state = 'billed' AND p.timing = 'arrears' AND p.counted IS NOT TRUE
+FROM theirs t CROSS JOIN LATERAL (
+    SELECT x.id FROM subscriptions x WHERE x.organization_id = $1 AND x.customer_id = t.id OFFSET 0
+  ) s CROSS JOIN LATERAL (
+    SELECT b.* FROM billing_periods b
+    WHERE b.organization_id = $1 AND b.subscription_id = s.id AND b.billing_end > t.first_at OFFSET 0
+  ) p
+WHERE p.state = 'billed' AND p.timing = 'arrears' AND p.counted IS NOT TRUE
   AND NOT p.usage_waived AND p.span_end > t.first_at
   AND EXISTS (SELECT 1 FROM plan_version_meters m JOIN meter_versions v ON v.id = m.meter_version_id
     WHERE m.plan_version_id = p.plan_version_id AND (p.span_start <= t.last_at OR v.aggregation = 'weighted_sum'))
