@@ -68,5 +68,5 @@ export const LateUsage = Type.Object(
     differences: Type.Array(Difference, { description: 'By charge; without those that come to the same.' }),
     created_at: { ...Instant, description: 'When it was found that it waits, or when the delta was made of it.' },
   },
-  { ...closed, title: 'LateUsage', examples: [example] },
+  { ...closed, title: 'LateUsageOfPeriod', examples: [example] },
 );
