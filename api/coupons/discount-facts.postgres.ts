@@ -4,7 +4,6 @@ import {
   chargedFromRows,
   chargedOfUnwritten,
   chargedStatement,
-  correctedStatement,
   creditParameters,
 } from '../../invoicer/discounts/charged-discounts.ts';
 import type { DiscountedInvoices, DiscountFacts, UnwrittenPeriods } from '../../invoicer/discounts/discount-facts.ts';
@@ -30,10 +29,8 @@ const chargedRows = async (
   unwritten: UnwrittenPeriods | undefined,
 ): Promise<readonly ChargedRow[]> => {
   const { credits = [] } = unwritten ?? {};
-  const written: ChargedRow[] = [];
-  if (creditIds.length > 0)
-    for (const statement of [chargedStatement, correctedStatement])
-      written.push(...(await db.query<ChargedRow>(statement, [organizationId, creditIds])).rows);
+  const written =
+    creditIds.length > 0 ? (await db.query<ChargedRow>(chargedStatement, [organizationId, creditIds])).rows : [];
   if (credits.length === 0) return written;
   const { rows } = await db.query<ChargedRow>(chargedOfUnwritten, [organizationId, ...creditParameters(credits)]);
   return [...written, ...rows];

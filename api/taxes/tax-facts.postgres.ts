@@ -1,10 +1,5 @@
 /** What taxes of drafts and previews go by, in the transaction of a request. */
-import {
-  type ChargedRow,
-  chargedFromRows,
-  chargedStatement,
-  correctedStatement,
-} from '../../invoicer/taxes/charged-taxes.ts';
+import { type ChargedRow, chargedFromRows, chargedStatement } from '../../invoicer/taxes/charged-taxes.ts';
 import type { TaxedInvoices, TaxFacts } from '../../invoicer/taxes/tax-facts.ts';
 import {
   type CategoryRow,
@@ -25,10 +20,8 @@ import type { Db } from '../route/define-route.ts';
 export const taxFacts = async (db: Db, invoices: TaxedInvoices): Promise<TaxFacts | undefined> => {
   const { customerIds, creditIds } = invoices;
   const terms = termsFromRows((await db.query<PolicyAndRateRow>(ratesStatement, [db.organizationId])).rows);
-  const charged: ChargedRow[] = [];
-  if (creditIds.length > 0)
-    for (const statement of [chargedStatement, correctedStatement])
-      charged.push(...(await db.query<ChargedRow>(statement, [db.organizationId, creditIds])).rows);
+  const charged =
+    creditIds.length > 0 ? (await db.query<ChargedRow>(chargedStatement, [db.organizationId, creditIds])).rows : [];
   const takenBack = chargedFromRows(charged);
   if (hasNoTaxes(terms, takenBack)) return undefined;
   const customers = await db.query<CustomerRow>(customersStatement, [db.organizationId, customerIds]);

@@ -33,8 +33,7 @@ FROM (
 ) i`;
 
 // What a delta corrects was discounted on the invoice of its period; what is a part of an amount grows with it.
-/** Of the deltas among `$2`. */
-export const correctedStatement = `
+const correctedStatement = `
 SELECT i.delta_ids AS credit_ids, i.charge_ids, true AS is_issued, (
     SELECT json_agg(json_build_object('period', l.billing_period_id, 'code', l.charge_code, 'amount', l.amount::text,
       'discounts', l.discounts, 'growing', (
@@ -49,8 +48,9 @@ FROM (
   WHERE d.organization_id = $1 AND d.id = ANY ($2) AND d.timing = 'delta' GROUP BY a.invoice_id
 ) i`;
 
-/** Of the credits `$2`; not asked where there are none. */
-export const chargedStatement = statementOf(written);
+/** Of the credits and deltas `$2`; not asked where there are none. */
+export const chargedStatement = `${statementOf(written)}
+UNION ALL ${correctedStatement}`;
 /** Of credits that are not written down, as `creditParameters` says them. */
 export const chargedOfUnwritten = statementOf(unwritten);
 

@@ -1,7 +1,7 @@
 /** What discounts of issued invoices go by, and what these used up of them, as PostgreSQL has it. */
 import type { Queryable } from '#platform/stores/postgres.ts';
 import { formatAmount } from '#schemas/money.ts';
-import { type ChargedRow, chargedFromRows, chargedStatement, correctedStatement } from './charged-discounts.ts';
+import { type ChargedRow, chargedFromRows, chargedStatement } from './charged-discounts.ts';
 import type { DiscountedInvoices, DiscountFacts, InvoiceUse } from './discount-facts.ts';
 import {
   factsFromRows,
@@ -27,10 +27,8 @@ export const discountFacts = async (
   { organizationId, customerIds, creditIds, billingPeriodIds, planVersionIds, priceOverrideIds }: DiscountedInvoices,
 ): Promise<DiscountFacts | undefined> => {
   const found = await client.query<HeldRow>(heldStatement, [organizationId, customerIds]);
-  const charged: ChargedRow[] = [];
-  if (creditIds.length > 0)
-    for (const statement of [chargedStatement, correctedStatement])
-      charged.push(...(await client.query<ChargedRow>(statement, [organizationId, creditIds])).rows);
+  const charged =
+    creditIds.length > 0 ? (await client.query<ChargedRow>(chargedStatement, [organizationId, creditIds])).rows : [];
   const standing = { ...standingFromRows(found.rows), takenBack: chargedFromRows(charged) };
   if (hasNoDiscounts(standing)) return undefined;
   const charges = freeCharges(standing.held);

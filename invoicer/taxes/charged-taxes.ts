@@ -6,8 +6,7 @@ import type { ChargedTaxes } from './tax-facts.ts';
 
 // A row an invoice, so its lines are read once, however many credits take of them. What a credit takes back is found as
 // `insertPeriods` (rater/run/billing-runs.postgres.ts) finds whom it was charged to. What is not issued yet is missing.
-/** Of the credits `$2`; not asked where there are none. */
-export const chargedStatement = `
+const creditedStatement = `
 SELECT i.credit_ids, i.charge_ids, (
     SELECT json_agg(json_build_object('period', l.billing_period_id, 'code', l.charge_code, 'taxes', l.taxes))
     FROM invoice_lines l
@@ -24,8 +23,7 @@ FROM (
 ) i`;
 
 // What a delta takes back was charged on the invoice that it corrects: all its lines count, those without taxes too.
-/** Of the deltas among `$2`. */
-export const correctedStatement = `
+const correctedStatement = `
 SELECT i.delta_ids AS credit_ids, i.charge_ids, (
     SELECT json_agg(json_build_object('period', l.billing_period_id, 'code', l.charge_code,
       'taxes', coalesce(l.taxes, '[]')))
@@ -36,6 +34,10 @@ FROM (
   FROM billing_periods d JOIN billing_periods a ON a.id = d.corrects_id
   WHERE d.organization_id = $1 AND d.id = ANY ($2) AND d.timing = 'delta' GROUP BY a.invoice_id
 ) i`;
+
+/** Of the credits and deltas `$2`; not asked where there are none. */
+export const chargedStatement = `${creditedStatement}
+UNION ALL ${correctedStatement}`;
 
 type ChargedLine = { period: string; code: string; taxes: TaxJson[] };
 export type ChargedRow = { credit_ids: string[]; charge_ids: string[]; lines: ChargedLine[] | null };

@@ -1,6 +1,6 @@
 /** What taxes of invoices go by, as PostgreSQL has it in clear. */
 import type { Queryable } from '#platform/stores/postgres.ts';
-import { type ChargedRow, chargedFromRows, chargedStatement, correctedStatement } from './charged-taxes.ts';
+import { type ChargedRow, chargedFromRows, chargedStatement } from './charged-taxes.ts';
 import type { TaxedInvoices, TaxFacts } from './tax-facts.ts';
 import {
   type CategoryRow,
@@ -24,15 +24,12 @@ export const createTaxFacts =
   (postgres: Queryable) =>
   async (invoices: TaxedInvoices): Promise<TaxFacts | undefined> => {
     const { organizationId, customerIds, creditIds } = invoices;
-    const ask = (statement: string) =>
-      creditIds.length > 0 ? postgres.query<ChargedRow>(statement, [organizationId, creditIds]) : { rows: [] };
-    const [found, charged, corrected] = await Promise.all([
+    const [found, charged] = await Promise.all([
       postgres.query<PolicyAndRateRow>(ratesStatement, [organizationId]),
-      ask(chargedStatement),
-      ask(correctedStatement),
+      creditIds.length > 0 ? postgres.query<ChargedRow>(chargedStatement, [organizationId, creditIds]) : { rows: [] },
     ]);
     const terms = termsFromRows(found.rows);
-    const takenBack = chargedFromRows([...charged.rows, ...corrected.rows]);
+    const takenBack = chargedFromRows(charged.rows);
     if (hasNoTaxes(terms, takenBack)) return undefined;
     const [customers, categories] = await Promise.all([
       postgres.query<CustomerRow>(customersStatement, [organizationId, customerIds]),
