@@ -36,7 +36,7 @@ export type CouponTerms = {
   readonly appliesTo: AppliesTo;
 };
 
-/** A discount that is not ended, with the terms of its coupon. */
+/** A discount with the terms of its coupon. */
 export type HeldDiscount = CouponTerms & {
   readonly id: string;
   readonly couponId: string;
@@ -46,6 +46,8 @@ export type HeldDiscount = CouponTerms & {
   /** Null of a customer's. */
   readonly subscriptionId: string | null;
   readonly startedAt: Instant;
+  /** Null of one that is not ended: others count for what was issued before they were. */
+  readonly endedAt: Instant | null;
   /** From when on it takes nothing off; null where it has no end. */
   readonly expiresAt: Instant | null;
 };

@@ -21,27 +21,32 @@ export type RatedDelta = {
   readonly amount: Amount;
 };
 
-const deltaOf = (now: RatedLine | undefined, before: RatedLine | undefined): RatedDelta[] => {
-  const line = now ?? before;
-  if (!line) return [];
+/** What a line says that corrects a charge. */
+export const correctionOf = (chargeName: string): string => `${chargeName} (correction)`;
+
+const deltaOf = (line: RatedLine, now: RatedLine | undefined, before: RatedLine | undefined): RatedDelta => {
   const [quantityBefore, quantityNow] = [before?.quantity ?? zeroQuantity, now?.quantity ?? zeroQuantity];
   const [amountBefore, amountNow] = [before?.amount ?? zeroAmount, now?.amount ?? zeroAmount];
   const quantity = subtractQuantities(quantityNow, quantityBefore);
   const amount = subtractAmounts(amountNow, amountBefore);
-  if (quantity === zeroQuantity && amount === zeroAmount) return [];
   const precise = ((now?.precise ?? zeroPrecise) - (before?.precise ?? zeroPrecise)) as PreciseAmount;
-  const description = `${line.chargeName} (correction)`;
-  return [{ line, description, quantityBefore, quantityNow, amountBefore, amountNow, quantity, precise, amount }];
+  const description = correctionOf(line.chargeName);
+  return { line, description, quantityBefore, quantityNow, amountBefore, amountNow, quantity, precise, amount };
 };
 
-/**
- * In the order of the plan; of a charge that comes to the same there is none. What holds over all charges may have come
- * to be, or be gone.
- */
-export const ratedDeltas = (now: readonly RatedLine[], before: readonly RatedLine[]): RatedDelta[] => {
+/** Of all charges, in the order of the plan. What holds over all of them may have come to be, or be gone. */
+export const chargeDeltas = (now: readonly RatedLine[], before: readonly RatedLine[]): RatedDelta[] => {
   const [ofNow, ofBefore] = [now, before].map((lines) => new Map(lines.map((line) => [line.chargeCode, line])));
-  const codes = new Set([...now, ...before].map(({ chargeCode }) => chargeCode));
-  return [...codes]
-    .flatMap((code) => deltaOf(ofNow?.get(code), ofBefore?.get(code)))
+  // Of a charge that is in both, the line of now.
+  const lines = new Map([...before, ...now].map((line) => [line.chargeCode, line]));
+  return [...lines]
+    .map(([code, line]) => deltaOf(line, ofNow?.get(code), ofBefore?.get(code)))
     .toSorted((a, b) => a.line.position - b.line.position);
 };
+
+export const isDifferent = ({ quantity, amount }: RatedDelta): boolean =>
+  quantity !== zeroQuantity || amount !== zeroAmount;
+
+/** Of a charge that comes to the same there is none. */
+export const ratedDeltas = (now: readonly RatedLine[], before: readonly RatedLine[]): RatedDelta[] =>
+  chargeDeltas(now, before).filter(isDifferent);

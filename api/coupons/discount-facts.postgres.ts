@@ -1,5 +1,10 @@
 /** What discounts of drafts and previews go by, in the transaction of a request. */
 import {
+  type BilledRow,
+  billedBeforeFromRows,
+  billedBeforeStatement,
+} from '../../invoicer/corrections/billed-before.ts';
+import {
   type ChargedRow,
   chargedFromRows,
   chargedOfUnwritten,
@@ -8,6 +13,7 @@ import {
 } from '../../invoicer/discounts/charged-discounts.ts';
 import type { DiscountedInvoices, DiscountFacts, UnwrittenPeriods } from '../../invoicer/discounts/discount-facts.ts';
 import {
+  endedSince,
   factsFromRows,
   freeCharges,
   type HeldRow,
@@ -36,6 +42,9 @@ const chargedRows = async (
   return [...written, ...rows];
 };
 
+const billedRows = async (db: Db, { organizationId, creditIds }: DiscountedInvoices): Promise<readonly BilledRow[]> =>
+  creditIds.length > 0 ? (await db.query<BilledRow>(billedBeforeStatement, [organizationId, creditIds])).rows : [];
+
 /** Undefined where nothing has discounts. */
 export const discountFacts = async (
   db: Db,
@@ -43,9 +52,10 @@ export const discountFacts = async (
   unwritten?: UnwrittenPeriods,
 ): Promise<DiscountFacts | undefined> => {
   const { organizationId, customerIds, billingPeriodIds, planVersionIds, priceOverrideIds } = invoices;
-  const found = await db.query<HeldRow>(heldStatement, [organizationId, customerIds]);
   const takenBack = chargedFromRows(await chargedRows(db, invoices, unwritten));
-  const standing = { ...standingFromRows(found.rows), takenBack };
+  const billedBefore = billedBeforeFromRows(await billedRows(db, invoices));
+  const found = await db.query<HeldRow>(heldStatement, [organizationId, customerIds, endedSince(billedBefore)]);
+  const standing = { ...standingFromRows(found.rows), takenBack, billedBefore };
   if (hasNoDiscounts(standing)) return undefined;
   const charges = freeCharges(standing.held);
   const periods = await db.query<PeriodRow>(periodsStatement, [organizationId, billingPeriodIds]);

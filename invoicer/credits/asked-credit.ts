@@ -9,7 +9,7 @@ import {
   creditLines,
   grossAmount,
   leftOfLine,
-} from './credit-lines.ts';
+} from '../corrections/credit-lines.ts';
 
 /** All that is left, where neither is said. */
 export type CreditRequest = {

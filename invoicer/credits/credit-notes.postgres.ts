@@ -5,6 +5,7 @@ import type { Queryable } from '#platform/stores/postgres.ts';
 import type { CreditNote, CreditNoteLine } from '#schemas/credit-note.ts';
 import { sellerToJson } from '#schemas/invoice/content-parts.ts';
 import { type Amount, formatAmount, parseStoredAmount } from '#schemas/money.ts';
+import type { CreditedLines, CreditedParts } from '../corrections/credit-lines.ts';
 import { genesisHash } from '../invoices/invoice-hash.ts';
 import {
   type InvoiceLineRow,
@@ -22,7 +23,6 @@ import {
 } from '../invoices/issued-rows.postgres.ts';
 import { entitiesOf } from '../invoices/issuing-entities.postgres.ts';
 import { createNumbering } from '../invoices/numbering.postgres.ts';
-import type { CreditedLines, CreditedParts } from './credit-lines.ts';
 import type { CreditedState } from './draw-up-credit.ts';
 import type { CreditDb, IssueCreditPorts, LockedInvoice, NewCreditNote } from './issue-credit.ts';
 
@@ -109,7 +109,8 @@ const selectTakenBack = `SELECT EXISTS (
     SELECT 1 FROM billing_periods p JOIN billing_periods d ON d.corrects_id = coalesce(p.corrects_id, p.id)
         AND d.correction > coalesce(p.correction, 0) AND d.state = 'billed'
       JOIN invoice_lines l ON l.invoice_id = d.invoice_id AND l.billing_period_id = d.id
-    WHERE p.organization_id = $1 AND p.invoice_id = $2 AND l.amount < 0
+    WHERE p.organization_id = $1 AND p.invoice_id = $2 AND l.amount < coalesce((
+      SELECT sum((o.value ->> 'amount')::numeric) FROM json_array_elements(l.discounts) AS o), 0)
   ) AS is_taken_back`;
 const readTakenBack = async (db: CreditDb, invoiceId: string): Promise<boolean> =>
   (await db.query<{ is_taken_back: boolean }>(selectTakenBack, [db.organizationId, invoiceId])).rows[0]

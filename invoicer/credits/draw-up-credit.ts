@@ -3,9 +3,9 @@ import assert from 'node:assert/strict';
 import type { CreditNote, CreditNoteLine, CreditReason, CreditSettlement } from '#schemas/credit-note.ts';
 import type { InvoiceLine, InvoiceState, InvoiceTax, IssuedInvoice } from '#schemas/invoice.ts';
 import { type Amount, addAmounts, subtractAmounts, zeroAmount } from '#schemas/money.ts';
+import { type AskedCredit, type CreditedLines, type CreditedParts, creditLines } from '../corrections/credit-lines.ts';
 import { changeInvoiceState } from '../invoices/invoice-state.ts';
 import { totalsOf } from '../invoices/invoice-totals.ts';
-import { type AskedCredit, type CreditedLines, type CreditedParts, creditLines } from './credit-lines.ts';
 
 /** What stands beside an issued invoice. */
 export type CreditedState = {

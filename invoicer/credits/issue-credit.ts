@@ -19,9 +19,9 @@ import { type CreditNote, newestCreditNoteVersion } from '#schemas/credit-note.t
 import type { IssuedInvoice } from '#schemas/invoice.ts';
 import { creditNoteFormat, type IssuingEntity } from '#schemas/issuing-entity.ts';
 import type { Instant } from '#schemas/period.ts';
+import type { CreditedLines } from '../corrections/credit-lines.ts';
 import { type ChainHead, chainHash } from '../invoices/invoice-hash.ts';
 import { type NumberingSeries, numberingFrom } from '../invoices/number-documents.ts';
-import type { CreditedLines } from './credit-lines.ts';
 import { canonicalCreditNote } from './credit-note-hash.ts';
 import { type CreditedState, type DrawnCreditNote, stateAfterCredit } from './draw-up-credit.ts';
 

@@ -1,6 +1,5 @@
 /**
- * The discounts that issued invoices have on what credits take back and deltas correct: how they are asked for, and the
- * rows. Pure.
+ * The discounts that issued invoices have on what credits take back: how they are asked for, and the rows. Pure.
  */
 import assert from 'node:assert/strict';
 import { type DiscountJson, discountFromJson } from '#schemas/invoice/content-parts.ts';
@@ -32,25 +31,8 @@ FROM (
   GROUP BY a.invoice_id
 ) i`;
 
-// What a delta corrects was discounted on the invoice of its period; what is a part of an amount grows with it.
-const correctedStatement = `
-SELECT i.delta_ids AS credit_ids, i.charge_ids, true AS is_issued, (
-    SELECT json_agg(json_build_object('period', l.billing_period_id, 'code', l.charge_code, 'amount', l.amount::text,
-      'discounts', l.discounts, 'growing', (
-        SELECT json_agg(k.id) FROM json_array_elements(l.discounts) AS d
-          JOIN coupons k ON k.organization_id = $1 AND k.id = d ->> 'coupon_id' WHERE k.kind = 'percentage')))
-    FROM invoice_lines l
-    WHERE l.invoice_id = i.invoice_id AND l.billing_period_id = ANY (i.charge_ids) AND l.discounts IS NOT NULL
-  ) AS lines
-FROM (
-  SELECT a.invoice_id, array_agg(d.id) AS delta_ids, array_agg(a.id) AS charge_ids
-  FROM billing_periods d JOIN billing_periods a ON a.id = d.corrects_id
-  WHERE d.organization_id = $1 AND d.id = ANY ($2) AND d.timing = 'delta' GROUP BY a.invoice_id
-) i`;
-
-/** Of the credits and deltas `$2`; not asked where there are none. */
-export const chargedStatement = `${statementOf(written)}
-UNION ALL ${correctedStatement}`;
+/** Of those of the billing periods `$2` that are credits; not asked where there are none. */
+export const chargedStatement = statementOf(written);
 /** Of credits that are not written down, as `creditParameters` says them. */
 export const chargedOfUnwritten = statementOf(unwritten);
 
@@ -65,13 +47,7 @@ export const creditParameters = (credits: readonly UnwrittenCredit[]): unknown[]
   credits.map(({ isCounted }) => isCounted),
 ];
 
-type ChargedJson = {
-  period: string;
-  code: string;
-  amount: string;
-  discounts: DiscountJson[];
-  growing?: string[] | null;
-};
+type ChargedJson = { period: string; code: string; amount: string; discounts: DiscountJson[] };
 export type ChargedRow = {
   credit_ids: string[];
   charge_ids: string[];
@@ -89,13 +65,9 @@ const chargedOfRow = (row: ChargedRow): [string, TakenBack][] => {
   const byPeriod = Map.groupBy(row.lines ?? [], ({ period }) => period);
   return row.credit_ids.map((creditId, index) => {
     const chargeId = row.charge_ids[index] ?? '';
-    const lines = (byPeriod.get(chargeId) ?? []).map(({ code, amount, discounts, growing }): [string, ChargedLine] => [
+    const lines = (byPeriod.get(chargeId) ?? []).map(({ code, amount, discounts }): [string, ChargedLine] => [
       code,
-      {
-        amount: amountFromText(amount),
-        discounts: discounts.map(discountFromJson),
-        growing: new Set(growing ?? []),
-      },
+      { amount: amountFromText(amount), discounts: discounts.map(discountFromJson) },
     ]);
     return [creditId, { chargeId, lines: row.is_issued ? new Map(lines) : undefined }];
   });

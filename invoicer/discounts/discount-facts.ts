@@ -5,6 +5,7 @@ import type { InvoiceDiscount } from '#schemas/invoice.ts';
 import type { Amount, RoundingMode } from '#schemas/money.ts';
 import type { Instant } from '#schemas/period.ts';
 import type { RatedLine } from '#schemas/rated-line.ts';
+import type { BilledBefore } from '../corrections/billed-before.ts';
 import type { PriceOfLine } from './free-units.ts';
 
 /** A billing period of an invoice, as discounts look at it. */
@@ -15,13 +16,8 @@ export type DiscountedPeriod = {
   readonly dueAt: Instant;
 };
 
-/** A line that a credit takes back some of, or that a delta corrects, as it was charged. */
-export type ChargedLine = {
-  readonly amount: Amount;
-  readonly discounts: readonly InvoiceDiscount[];
-  /** The coupons that take off more of more: asked of what deltas correct. */
-  readonly growing?: ReadonlySet<string>;
-};
+/** A line that a credit takes back some of, as it was charged. */
+export type ChargedLine = { readonly amount: Amount; readonly discounts: readonly InvoiceDiscount[] };
 
 /** By the code of the charge; a line without discounts is missing. */
 export type ChargedLines = ReadonlyMap<string, ChargedLine>;
@@ -35,7 +31,10 @@ export type TakenBack = {
 
 export type DiscountFacts = {
   readonly rounding: RoundingMode;
-  /** Of those who are billed, and of whose time is billed. */
+  /**
+   * Of those who are billed, and of whose time is billed; with those that were ended since something was issued that a
+   * delta corrects.
+   */
   readonly held: readonly HeldDiscount[];
   /** What invoices used of them, summed up by billing period. */
   readonly uses: readonly DiscountUse[];
@@ -43,8 +42,10 @@ export type DiscountFacts = {
   /** By plan version. */
   readonly planIds: ReadonlyMap<string, string>;
   readonly priceOf: PriceOfLine;
-  /** By the billing period of the credit or delta. */
+  /** By the billing period of the credit. */
   readonly takenBack: ReadonlyMap<string, TakenBack>;
+  /** By the billing period of the delta. */
+  readonly billedBefore: ReadonlyMap<string, BilledBefore>;
 };
 
 /** Whose invoices they are, and what is on them. */
@@ -54,7 +55,7 @@ export type DiscountedInvoices = {
   readonly customerIds: readonly string[];
   readonly planVersionIds: readonly string[];
   readonly billingPeriodIds: readonly string[];
-  /** Those of them that take back what was charged in advance. */
+  /** Those of them that take back what was charged: in advance, or by what a delta corrects. */
   readonly creditIds: readonly string[];
   /** The price overrides that their lines were rated by. */
   readonly priceOverrideIds: readonly string[];

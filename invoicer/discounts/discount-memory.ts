@@ -13,6 +13,7 @@ export const periodKey = (discountId: string, { subscriptionId, start }: Counted
 export const createDiscountMemory = (uses: readonly DiscountUse[]) => {
   const usedUp = new Set<string>();
   const taken = new Map<string, Amount>();
+  const takenInAll = new Map<string, Amount>();
   const counted = new Map<string, Set<Instant>>();
   const issued = new Map<string, ChargedLines>();
   const startsOf = (discountId: string, subscriptionId: string): Set<Instant> => {
@@ -24,6 +25,7 @@ export const createDiscountMemory = (uses: readonly DiscountUse[]) => {
   const takenOf = (key: string): Amount => taken.get(key) ?? zeroAmount;
   const use = ({ discountId, period, isOnce, amount }: DiscountUse): void => {
     if (isOnce) usedUp.add(discountId);
+    takenInAll.set(discountId, addAmounts(takenInAll.get(discountId) ?? zeroAmount, amount));
     if (!period) return;
     const key = periodKey(discountId, period);
     taken.set(key, addAmounts(takenOf(key), amount));
@@ -35,6 +37,8 @@ export const createDiscountMemory = (uses: readonly DiscountUse[]) => {
     isUsedUp: (discountId: string): boolean => usedUp.has(discountId),
     /** What was taken off in a billing period, less what was given back. */
     takenOf,
+    /** By all invoices, less what was given back. */
+    takenInAll: (discountId: string): Amount => takenInAll.get(discountId) ?? zeroAmount,
     startsOf,
     charge: (lines: readonly InvoiceLine[]): void => {
       for (const [id, own] of Map.groupBy(lines, ({ billingPeriodId }) => billingPeriodId ?? '')) {

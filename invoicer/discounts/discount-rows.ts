@@ -59,16 +59,18 @@ type DiscountRow = ValueRow & {
   plan_ids: string[];
   charge_kinds: ChargeKind[];
   started_at: Date;
+  ended_at: Date | null;
   expires_at: Date | null;
   uses: UseJson[] | null;
 };
 /** Of `heldStatement`. */
 export type HeldRow = DiscountRow & { rounding: PolicyRounding };
 
-// What was used is asked of those alone of which it decides what is left.
+// What was used is asked of those alone of which it decides what is left. Those that were ended are asked for by the
+// time of what is corrected; null where nothing is.
 export const heldStatement = `
-SELECT o.rounding, d.id, d.coupon_id, d.customer_id, d.subscription_id, d.started_at, c.name, ${valueColumns},
-  c.duration, c.duration_periods, c.charge_codes, c.plan_ids, c.charge_kinds, c.expires_at,
+SELECT o.rounding, d.id, d.coupon_id, d.customer_id, d.subscription_id, d.started_at, d.ended_at, c.name,
+  ${valueColumns}, c.duration, c.duration_periods, c.charge_codes, c.plan_ids, c.charge_kinds, c.expires_at,
   CASE WHEN c.duration <> 'forever' OR c.kind = 'amount' THEN (
     SELECT json_agg(json_build_object('subscription', u.subscription_id, 'start',
       (extract(epoch FROM u.period_start) * 1000)::bigint, 'once', u.is_once, 'amount', u.amount::text))
@@ -77,7 +79,8 @@ SELECT o.rounding, d.id, d.coupon_id, d.customer_id, d.subscription_id, d.starte
       WHERE discount_id = d.id GROUP BY subscription_id, period_start, is_once
     ) u) END AS uses
 FROM discounts d JOIN coupons c ON c.id = d.coupon_id JOIN organizations o ON o.id = d.organization_id
-WHERE d.organization_id = $1 AND d.customer_id = ANY ($2) AND d.ended_at IS NULL ORDER BY d.started_at, d.id`;
+WHERE d.organization_id = $1 AND d.customer_id = ANY ($2) AND (d.ended_at IS NULL OR d.ended_at > $3)
+ORDER BY d.started_at, d.id`;
 
 const heldFromRow = (row: DiscountRow): HeldDiscount => ({
   id: row.id,
@@ -90,6 +93,7 @@ const heldFromRow = (row: DiscountRow): HeldDiscount => ({
   durationPeriods: row.duration_periods,
   appliesTo: { chargeCodes: row.charge_codes, planIds: row.plan_ids, chargeKinds: row.charge_kinds },
   startedAt: row.started_at.getTime(),
+  endedAt: row.ended_at?.getTime() ?? null,
   expiresAt: row.expires_at?.getTime() ?? null,
 });
 
@@ -100,6 +104,15 @@ const usesFromRow = ({ id: discountId, uses }: DiscountRow): DiscountUse[] =>
     period: subscription === null || start === null ? null : { subscriptionId: subscription, start },
     amount: read(parseStoredAmount(amount), amount),
   }));
+
+/**
+ * From when on a discount that was ended counts for what is corrected; null where nothing is. A day before the
+ * first of it was issued: what ended it goes by another process's clock.
+ */
+export const endedSince = (billedBefore: DiscountFacts['billedBefore']): Date | null => {
+  const issued = [...billedBefore.values()].map(({ issuedAt }) => issuedAt);
+  return issued.length === 0 ? null : new Date(Math.min(...issued) - 86_400_000);
+};
 
 /** The discounts that somebody has, and what was used of them. */
 export const standingFromRows = (rows: readonly HeldRow[]): Pick<DiscountFacts, 'rounding' | 'held' | 'uses'> => {
@@ -156,7 +169,7 @@ const periodsFromRows = (rows: readonly PeriodRow[]): [string, DiscountedPeriod]
   ]);
 
 /** What `heldStatement` and the statements of credits say: discounts that there are, and what is given back of some. */
-export type StandingDiscounts = Pick<DiscountFacts, 'rounding' | 'held' | 'uses' | 'takenBack'>;
+export type StandingDiscounts = Pick<DiscountFacts, 'rounding' | 'held' | 'uses' | 'takenBack' | 'billedBefore'>;
 
 /** `unwritten` are billing periods that are not in the rows. */
 export const factsFromRows = (

@@ -31,11 +31,20 @@ export const discountedLines = (draft: DraftInvoice, facts: DiscountFacts): read
 
 export const isCredit = ({ billed }: DiscountedLine): boolean => billed?.timing === 'credit';
 
+/** What a discount goes by to be for a line. */
+export type DiscountedCharge = {
+  /** Null of an item. */
+  readonly chargeCode: string | null;
+  readonly meter: string | null;
+  readonly period: InvoicePeriod | undefined;
+  readonly timing: DiscountedPeriod['timing'] | undefined;
+};
+
 /** What holds over all charges of a billing period is of no kind. */
-const kindOf = ({ line: { kind, chargeCode, meter }, billed }: DiscountedLine): ChargeKind | undefined => {
-  if (kind === 'item' || billed?.timing === 'once' || isId('otc', chargeCode ?? '')) return 'one_time';
+const kindOf = ({ chargeCode, meter, timing }: DiscountedCharge): ChargeKind | undefined => {
+  if (chargeCode === null || timing === 'once' || isId('otc', chargeCode)) return 'one_time';
   if (meter !== null) return 'usage';
-  return isPeriodBound(chargeCode ?? '') ? undefined : 'recurring';
+  return isPeriodBound(chargeCode) ? undefined : 'recurring';
 };
 
 /** That of a customer is for all that it pays, and for its own where another pays. */
@@ -52,17 +61,24 @@ export const isIts = (
 const fits = <T>(list: readonly T[], one: T | undefined): boolean =>
   list.length === 0 || (one !== undefined && list.includes(one));
 
-export const isFor = (
+export const isForCharge = (
   discount: HeldDiscount,
   draft: DraftInvoice,
-  one: DiscountedLine,
+  charge: DiscountedCharge,
   { planIds }: Pick<DiscountFacts, 'planIds'>,
 ): boolean => {
   const { appliesTo } = discount;
   return (
-    isIts(discount, draft, one.period) &&
-    fits(appliesTo.chargeCodes, one.line.chargeCode ?? undefined) &&
-    fits(appliesTo.planIds, one.period && planIds.get(one.period.planVersionId)) &&
-    fits(appliesTo.chargeKinds, kindOf(one))
+    isIts(discount, draft, charge.period) &&
+    fits(appliesTo.chargeCodes, charge.chargeCode ?? undefined) &&
+    fits(appliesTo.planIds, charge.period && planIds.get(charge.period.planVersionId)) &&
+    fits(appliesTo.chargeKinds, kindOf(charge))
   );
 };
+
+export const isFor = (
+  discount: HeldDiscount,
+  draft: DraftInvoice,
+  { line: { chargeCode, meter }, period, billed }: DiscountedLine,
+  facts: Pick<DiscountFacts, 'planIds'>,
+): boolean => isForCharge(discount, draft, { chargeCode, meter, period, timing: billed?.timing }, facts);

@@ -4,8 +4,9 @@
  *
  *   1. lock the organization's series row: its counter and the head of its hash chain; read how far the series of its
  *      document numbers went, which the same lock guards;
- *   2. leave out the billing periods that are billed, or in a draft; lock the drafts that the shard finalizes; read
- *      which discounts hold and what is used of them, which the lock of step 1 guards, too;
+ *   2. leave out the billing periods that are billed, or in a draft; lock the drafts that the shard finalizes; lock the
+ *      states of the invoices that its deltas correct, which nobody credits meanwhile; read which discounts hold and
+ *      what is used of them, which the lock of step 1 guards, too;
  *   3. draft, discount, tax, number and chain the others; of a shard that makes drafts, leave it at the taxed drafts;
  *   4. write invoices and lines, their billing periods as billed, deltas that are on no invoice as settled, what the
  *      invoices used of discounts, the new counters and head, and the shard's new state; drafts that were made, and
@@ -52,6 +53,8 @@ export type SeriesState = {
   readonly draftIds: ReadonlySet<string>;
   /** How long a draft waits; 0, as draft time was turned off meanwhile: the next run issues it. */
   readonly draftMinutes: number;
+  /** Deltas of what a credit note gave back some of: they are only reported. */
+  readonly givenBack: ReadonlySet<string>;
   /** Undefined where nothing has discounts. */
   readonly discounts: DiscountFacts | undefined;
 };
@@ -174,19 +177,23 @@ const linesByPeriod = ({ lines, linesBefore }: Pick<ShardContent, 'lines' | 'lin
   before: Map.groupBy(linesBefore, (line) => line.billingPeriodId),
 });
 
-const isReported = ({ correction }: GroupedPeriod): boolean => correction?.lateUsage === 'report_only';
+/** What of a shard the others, or whoever credits, leave to be billed. */
+type Standing = Pick<SeriesState, 'alreadyBilled' | 'givenBack'>;
+
+const isReported = ({ correction, billingPeriodId }: GroupedPeriod, { givenBack }: Standing): boolean =>
+  correction?.lateUsage === 'report_only' || givenBack.has(billingPeriodId);
 
 /** What of a group is not billed yet: of billing periods, or of items. Undefined where that is nothing. */
 const draftOf = (
   shard: Shard,
   { parties, periods, draft }: InvoiceGroup,
   byPeriod: LinesByPeriod,
-  alreadyBilled: ReadonlySet<string>,
+  standing: Standing,
 ): DraftInvoice | undefined => {
   if (draft && draft.items.length > 0) return oneOffInvoice(parties, draft.items);
   // One without a line is billed too: nothing was due for it.
   const rated = periods
-    .filter((period) => !alreadyBilled.has(period.billingPeriodId) && !isReported(period))
+    .filter((period) => !standing.alreadyBilled.has(period.billingPeriodId) && !isReported(period, standing))
     .map((period): RatedPeriod => {
       const linesBefore = byPeriod.before.get(period.correction?.before.billingPeriodId ?? '') ?? [];
       const lines = byPeriod.now.get(period.billingPeriodId) ?? [];
@@ -202,15 +209,12 @@ const settledAs =
 /** What is billed of a group, and its deltas that are on no invoice: only reported, or of no difference. */
 type ClosedGroup = { readonly draft: DraftInvoice | undefined; readonly settled: readonly SettledDelta[] };
 
-const closedGroup = (
-  shard: Shard,
-  group: InvoiceGroup,
-  byPeriod: LinesByPeriod,
-  alreadyBilled: ReadonlySet<string>,
-): ClosedGroup => {
-  const whole = draftOf(shard, group, byPeriod, alreadyBilled);
-  const isOpen = ({ billingPeriodId }: GroupedPeriod) => !alreadyBilled.has(billingPeriodId);
-  const reported = group.periods.filter((period) => isReported(period) && isOpen(period)).map(settledAs('reported'));
+const closedGroup = (shard: Shard, group: InvoiceGroup, byPeriod: LinesByPeriod, standing: Standing): ClosedGroup => {
+  const whole = draftOf(shard, group, byPeriod, standing);
+  const isOpen = ({ billingPeriodId }: GroupedPeriod) => !standing.alreadyBilled.has(billingPeriodId);
+  const reported = group.periods
+    .filter((period) => isReported(period, standing) && isOpen(period))
+    .map(settledAs('reported'));
   const { draft, unchanged } = withoutUnchanged(whole, group.draft !== undefined);
   return { draft, settled: [...reported, ...unchanged.map(settledAs('unchanged'))] };
 };
@@ -226,11 +230,11 @@ type ShardDrafts = {
 const draftGroups = (
   shard: Shard,
   { groups, ...lines }: ShardRead,
-  { alreadyBilled, discounts }: Pick<SeriesState, 'alreadyBilled' | 'discounts'>,
+  { discounts, ...standing }: Standing & Pick<SeriesState, 'discounts'>,
   now: Instant,
 ): ShardDrafts => {
   const byPeriod = linesByPeriod(lines);
-  const made = groups.map((group) => ({ group, ...closedGroup(shard, group, byPeriod, alreadyBilled) }));
+  const made = groups.map((group) => ({ group, ...closedGroup(shard, group, byPeriod, standing) }));
   const due = made.flatMap(({ group, draft }): (DraftToDiscount & { readonly group: InvoiceGroup })[] =>
     draft ? [{ group, draft, discountIds: group.draft?.discountIds ?? [], issuedAt: now }] : [],
   );
@@ -264,9 +268,10 @@ const askedAnswers = async (
 ): Promise<ShardContent['answers']> => {
   if (taxes?.calculation !== 'engine' || shard.makesDrafts) return new Map();
   // Nobody else issues of the organization while its lane holds it. A discount that comes or ends until the invoice is
-  // issued makes it another one, about which the engine is asked when the shard is tried again.
+  // issued makes it another one, about which the engine is asked when the shard is tried again; and so does a credit
+  // note of what it corrects.
   const discounts = await discountFacts(discountedInvoices(shard, { ...lines, groups }));
-  const standing = { alreadyBilled: await billedPeriods(shard), discounts };
+  const standing = { alreadyBilled: await billedPeriods(shard), givenBack: new Set<string>(), discounts };
   const { drafts } = draftGroups(shard, { ...lines, groups }, standing, now);
   const contents = [...drafts.values()].map(({ draft }) => draft);
   return askTaxEngine(taxEngine, shard.organizationId, contents, taxes, now);

@@ -1,8 +1,10 @@
 /** The lines of a delta: what a billing period comes to now, less what was billed of it so far. Pure. */
+import assert from 'node:assert/strict';
 import type { DraftInvoice, InvoiceLine } from '#schemas/invoice.ts';
-import { zeroAmount } from '#schemas/money.ts';
+import { zeroAmount, zeroPrecise } from '#schemas/money.ts';
 import type { Period } from '#schemas/period.ts';
-import { type RatedDelta, ratedDeltas } from '#schemas/rated-delta.ts';
+import { zeroQuantity } from '#schemas/quantity.ts';
+import { correctionOf, type RatedDelta, ratedDeltas } from '#schemas/rated-delta.ts';
 import type { RatedLine } from '#schemas/rated-line.ts';
 import type { PeriodCorrection } from './grouped-periods.ts';
 
@@ -44,6 +46,25 @@ export const deltaLines = (
   before: readonly RatedLine[],
   delta: Delta,
 ): Omit<InvoiceLine, 'position'>[] => ratedDeltas(now, before).map((one) => toLine(one, delta));
+
+/** The line of a charge that comes to the same, beside `another` of the same delta. */
+export const unchangedLine = (line: RatedLine, another: InvoiceLine): InvoiceLine => {
+  const { chargeCode, chargeName, meter, quantity, rounding, amount } = line;
+  const { corrects } = another;
+  assert(corrects, 'a line of a delta says what it corrects');
+  const same = { quantityBefore: quantity, quantityNow: quantity, amountBefore: amount, amountNow: amount };
+  return {
+    ...another,
+    chargeCode,
+    description: correctionOf(chargeName),
+    meter,
+    quantity: zeroQuantity,
+    rounding,
+    precise: zeroPrecise,
+    amount: zeroAmount,
+    corrects: { ...corrects, ...same },
+  };
+};
 
 type Unchanged = {
   readonly draft: DraftInvoice | undefined;

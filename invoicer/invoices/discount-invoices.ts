@@ -40,6 +40,7 @@ import {
   isIts,
 } from '../discounts/discounted-line.ts';
 import { worthOfFreeUnits } from '../discounts/free-units.ts';
+import { correctDeltas } from './correct-deltas.ts';
 import { withLines } from './invoice-totals.ts';
 
 export type DraftToDiscount = {
@@ -57,11 +58,9 @@ type Discounting = {
   readonly facts: DiscountFacts;
   readonly memory: DiscountMemory;
   readonly draft: DraftInvoice;
-  readonly rated: ReadonlyMap<string, RatedLine>;
+  /** By billing period. */
+  readonly rated: ReadonlyMap<string, readonly RatedLine[]>;
 };
-
-const ratedKey = ({ billingPeriodId, chargeCode }: Pick<InvoiceLine, 'billingPeriodId' | 'chargeCode'>): string =>
-  `${billingPeriodId} ${chargeCode}`;
 
 /** What there is to take off: less what stands against it in the same billing period, or among items. */
 const discountable = (lines: readonly DiscountedLine[], { currency }: DraftInvoice): readonly DiscountableLine[] =>
@@ -86,32 +85,13 @@ const givenBack = (line: InvoiceLine, charged: ChargedLine, draft: DraftInvoice)
     return { ...discount, amount: partOf(discount.amount, line.amount, charged, draft, line.rounding) };
   });
 
-/**
- * What a delta changes of the discounts of the line that it corrects: their part of what is due now, less that of what
- * was billed so far. So after any deltas they are those of the whole. A discount that is no percentage grows over what
- * it was in no delta.
- */
-const corrected = (line: InvoiceLine, charged: ChargedLine, draft: DraftInvoice): readonly InvoiceDiscount[] =>
-  charged.discounts.map((discount) => {
-    const { amount: given, couponId } = discount;
-    const partAt = (amount: Amount): Amount => {
-      const part = partOf(given, amount, charged, draft, line.rounding);
-      return part > given && !charged.growing?.has(couponId) ? given : part;
-    };
-    const { amountBefore = zeroAmount, amountNow = zeroAmount } = line.corrects ?? {};
-    return { ...discount, amount: subtractAmounts(partAt(amountNow), partAt(amountBefore)) };
-  });
-
 const giveBack = ({ facts, memory, draft }: Discounting, lines: readonly DiscountedLine[]): DiscountsByLine =>
   new Map(
-    lines.flatMap((one): [number, readonly InvoiceDiscount[]][] => {
-      const { line } = one;
-      if (!isCredit(one) && line.kind !== 'delta') return [];
+    lines.filter(isCredit).flatMap(({ line }): [number, readonly InvoiceDiscount[]][] => {
       const back = facts.takenBack.get(line.billingPeriodId ?? '');
       const charged = (back?.lines ?? memory.chargedOf(back?.chargeId ?? ''))?.get(line.chargeCode ?? '');
       if (!charged || charged.amount <= zeroAmount) return [];
-      const given = (line.kind === 'delta' ? corrected : givenBack)(line, charged, draft);
-      return [[line.position, given.filter(({ amount }) => amount !== zeroAmount)]];
+      return [[line.position, givenBack(line, charged, draft).filter(({ amount }) => amount !== zeroAmount)]];
     }),
   );
 
@@ -163,7 +143,7 @@ const lineDiscounts = (
   const groups = groupsOf(discounting, discount, own);
   if (value.kind !== 'free_units') return { discount, groups };
   const worth = own.flatMap(({ line }): [number, Amount][] => {
-    const of = rated.get(ratedKey(line));
+    const of = rated.get(line.billingPeriodId ?? '')?.find(({ chargeCode }) => chargeCode === line.chargeCode);
     return of ? [[line.position, worthOfFreeUnits(of, value.freeUnits, facts.priceOf)]] : [];
   });
   return { discount, groups, worth: new Map(worth) };
@@ -190,20 +170,25 @@ const usesOfLines = (
 
 const isInForce = (
   { memory, draft: { currency } }: Discounting,
-  { id, value, expiresAt, duration }: HeldDiscount,
+  { id, value, endedAt, expiresAt, duration }: HeldDiscount,
   issuedAt: Instant,
 ): boolean =>
+  endedAt === null &&
   (expiresAt === null || issuedAt < expiresAt) &&
   (value.kind !== 'amount' || value.currency === currency) &&
   !(duration === 'once' && memory.isUsedUp(id));
 
-const discountDraft = (discounting: Discounting, held: readonly HeldDiscount[], issuedAt: Instant): DiscountedDraft => {
-  const { facts, memory, draft } = discounting;
+const discountDraft = (before: Discounting, held: readonly HeldDiscount[], issuedAt: Instant): DiscountedDraft => {
+  const { facts, memory } = before;
+  const corrected = correctDeltas(before.draft, before.rated, facts, memory);
+  const discounting = { ...before, draft: corrected.draft };
+  const { draft } = discounting;
   const lines = discountedLines(draft, facts);
   // What is given back is there to be taken off what is charged in its place.
   const back = giveBack(discounting, lines);
-  const returned = usesOfLines(lines, back, () => false);
-  for (const use of returned) memory.use(use);
+  const given = usesOfLines(lines, back, () => false);
+  for (const use of given) memory.use(use);
+  const returned = [...corrected.uses, ...given];
 
   const inForce = held.filter((discount) => isInForce(discounting, discount, issuedAt));
   const counts = new Map(inForce.map((discount) => [discount, countPeriods(discounting, discount)]));
@@ -221,7 +206,7 @@ const discountDraft = (discounting: Discounting, held: readonly HeldDiscount[], 
   const used = [...counted, ...usesOfLines(charged, off, (id) => once.has(id))];
   for (const use of used) memory.use(use);
   const byLine = new Map([...back, ...off]);
-  const discounted = draft.lines.map((line) => ({ ...line, discounts: byLine.get(line.position) ?? [] }));
+  const discounted = draft.lines.map((line) => ({ ...line, discounts: byLine.get(line.position) ?? line.discounts }));
   memory.charge(discounted);
   return { draft: withLines(draft, discounted), uses: summedUses([...returned, ...used]) };
 };
@@ -234,7 +219,7 @@ export const discountInvoices = (
 ): readonly DiscountedDraft[] => {
   if (facts === undefined) return drafts.map(({ draft }) => ({ draft, uses: [] }));
   const memory = createDiscountMemory(facts.uses);
-  const rated = new Map(lines.map((line) => [ratedKey(line), line]));
+  const rated = Map.groupBy(lines, ({ billingPeriodId }) => billingPeriodId);
   const dueAt = ({ draft: { periods }, issuedAt }: DraftToDiscount): Instant =>
     Math.min(...periods.map(({ billingPeriodId }) => facts.periods.get(billingPeriodId)?.dueAt ?? issuedAt));
   const discounted = new Map(

@@ -11,6 +11,9 @@ import { type RatedLine, type RatedLineJson, ratedLineFromJson } from '#schemas/
 import type { InvoiceGroup } from './close-period.ts';
 import type { GroupedPeriod } from './grouped-periods.ts';
 
+/** SQL: whether a credit note gave back some of the invoice that the state of the alias is of. */
+export const isGivenBack = (alias: string): string => `(${alias}.amount_credited > 0 OR ${alias}.state = 'voided')`;
+
 export type GroupPeriod = {
   id: string;
   customer: string;
@@ -23,17 +26,10 @@ export type GroupPeriod = {
   corrects: { period: string; invoice: string; before: string; watermark: string; policy: LateUsagePolicy } | null;
 };
 
-// Where money was given back by hand already, or a discount would have to be split over a commitment or a cap, a delta
-// is reported: what it comes to is for somebody to decide.
-const ofItsPeriod = '(f.id = p.corrects_id OR f.corrects_id = p.corrects_id)';
+// Where money was given back by hand already, a delta is reported: what it comes to is for somebody to decide.
 const policyColumn = `CASE
     WHEN EXISTS (SELECT 1 FROM billing_periods f JOIN invoice_states s ON s.invoice_id = f.invoice_id
-      WHERE ${ofItsPeriod} AND (s.amount_credited > 0 OR s.state = 'voided')) THEN 'report_only'
-    WHEN EXISTS (SELECT 1 FROM plan_versions v WHERE v.id = p.plan_version_id
-        AND coalesce(v.terms ->> 'spend_cap', v.terms ->> 'minimum_commitment') IS NOT NULL)
-      AND EXISTS (SELECT 1 FROM billing_periods f
-        JOIN invoice_lines l ON l.invoice_id = f.invoice_id AND l.billing_period_id = f.id
-        WHERE ${ofItsPeriod} AND l.discounts IS NOT NULL) THEN 'report_only'
+      WHERE (f.id = p.corrects_id OR f.corrects_id = p.corrects_id) AND ${isGivenBack('s')}) THEN 'report_only'
     ELSE p.late_usage END`;
 
 const correctsColumn = `CASE WHEN p.corrects_id IS NOT NULL THEN (

@@ -9,7 +9,7 @@ import type { IssuedInvoice } from '#schemas/invoice.ts';
 import type { Instant } from '#schemas/period.ts';
 import { discountFacts, writeDiscountUses } from '../discounts/discount-uses.postgres.ts';
 import type { ClosedCount, ClosedShard, IssuePorts } from './close-period.ts';
-import { createLinesBefore, settleDeltas } from './deltas.postgres.ts';
+import { createLinesBefore, lockCorrected, settleDeltas } from './deltas.postgres.ts';
 import { draftLines, draftsOfShard, insertDrafts, lockDrafts, settleDrafts } from './drafts.postgres.ts';
 import {
   type GroupRow,
@@ -266,8 +266,10 @@ export const createInvoiceStore = (postgres: Postgres, leaseSeconds: number): In
         const draftIds = await lockDrafts(client, shard);
         const draftMinutes = shard.makesDrafts ? await draftMinutesOf(client, shard.organizationId) : 0;
         const stored = await invoiceNumbering.read(client, shard.organizationId);
+        const givenBack = await lockCorrected(client, discounted.creditIds);
         const discounts = await discountFacts(client, discounted);
-        const closed = issue({ head, numbering: stored, alreadyBilled, draftIds, draftMinutes, discounts });
+        const state = { head, numbering: stored, alreadyBilled, draftIds, draftMinutes, givenBack, discounts };
+        const closed = issue(state);
         const { invoices, numbering, drafts, uses } = closed;
         const last = invoices.at(-1);
         if (last) {

@@ -50,6 +50,8 @@ const stateAfter = ({ head, numbering }: SeriesState, { invoices, numbering: mov
     alreadyBilled: new Set(),
     draftIds: new Set(),
     draftMinutes: 0,
+    // What corrects something is not closed ahead.
+    givenBack: new Set(),
     // Which discounts there are is read under the lock, and where there are any the shard is closed anew by them.
     discounts: undefined,
   };

@@ -1,9 +1,10 @@
 /** The draft of an invoice without taxes -> the same with those that its lines have when it is issued. Pure. */
 import assert from 'node:assert/strict';
 import type { DraftInvoice, InvoiceLine, InvoiceTax } from '#schemas/invoice.ts';
-import { subtractAmounts, sumAmounts, zeroAmount } from '#schemas/money.ts';
+import { type Amount, subtractAmounts, sumAmounts, zeroAmount } from '#schemas/money.ts';
 import type { Instant } from '#schemas/period.ts';
 import { formatPercentage, type TaxEntry } from '#schemas/tax-rate.ts';
+import { joinTaxes, type TakenBack, takeBack } from '../corrections/take-back.ts';
 import { resolveTaxes, type TaxedCustomer, type TaxedSeller } from '../taxes/resolve-taxes.ts';
 import type { EngineAnswer, EngineLine } from '../taxes/tax-engine.ts';
 import { chargeKey, type TaxFacts } from '../taxes/tax-facts.ts';
@@ -44,38 +45,55 @@ const toInvoiceTax = ({ inclusive, percentage, ...entry }: TaxEntry): InvoiceTax
   amount: entry.amount,
 });
 
-const withTaxes = (draft: DraftInvoice, taxesOf: (line: InvoiceLine) => readonly TaxEntry[]): DraftInvoice =>
+const withTaxes = (draft: DraftInvoice, taxesOf: (line: InvoiceLine) => readonly InvoiceTax[]): DraftInvoice =>
   withLines(
     draft,
-    draft.lines.map((line) => ({ ...line, taxes: taxesOf(line).map(toInvoiceTax) })),
+    draft.lines.map((line) => ({ ...line, taxes: taxesOf(line) })),
+  );
+
+/** Of the lines of deltas, by their positions: what of them is taken back, with its taxes. */
+const takenBackOf = (draft: DraftInvoice, { billedBefore }: TaxFacts, amountOf: (position: number) => Amount) =>
+  new Map(
+    draft.lines.flatMap(({ kind, position, billingPeriodId, chargeCode }): [number, TakenBack][] => {
+      if (kind !== 'delta') return [];
+      const billed = billedBefore.get(billingPeriodId ?? '')?.lines.filter((line) => line.chargeCode === chargeCode);
+      return [[position, takeBack(billed ?? [], amountOf(position), draft.currency)]];
+    }),
   );
 
 /**
  * By the rates of the organization. What a credit takes back was charged with the taxes of its time, and is given back
- * with the same, whatever became of customers and rates. So is what a delta takes back of a charge that the invoice has
- * which it corrects; what it charges more has the taxes of now.
+ * with the same, whatever became of customers and rates. So is what a delta takes back; what it charges more has the
+ * taxes of now.
  */
 const taxByRates = (draft: DraftInvoice, facts: TaxFacts, issuedAt: Instant): DraftInvoice => {
   const taxesOf = resolveTaxes(facts.rates, customerOf(draft, facts), sellerOf(draft), issuedAt);
-  const chargedTaxes = ({ kind, amount, billingPeriodId, chargeCode }: InvoiceLine) => {
+  const taxable = taxableLines(draft, facts);
+  const amounts = new Map(taxable.map(({ position, amount }) => [position, amount]));
+  const takenBack = takenBackOf(draft, facts, (position) => amounts.get(position) ?? zeroAmount);
+  const chargedTaxes = ({ billingPeriodId, chargeCode }: InvoiceLine) => {
     const charged = facts.takenBack.get(billingPeriodId ?? '');
-    const ofCharge = charged?.get(chargeCode ?? '');
-    if (kind === 'delta') return amount < zeroAmount ? ofCharge : undefined;
-    return charged && (ofCharge ?? []);
+    return charged && (charged.get(chargeCode ?? '') ?? []);
   };
-  const lines = taxableLines(draft, facts).map(({ position, amount, taxCategory }, index) => ({
-    position,
-    amount,
-    taxes: chargedTaxes(draft.lines[index] as InvoiceLine) ?? taxesOf(taxCategory),
-  }));
+  const lines = taxable.flatMap(({ position, amount, taxCategory }, index) => {
+    const back = takenBack.get(position);
+    // All of it is taken back, with what it was charged with.
+    if (back && back.rest === zeroAmount && amount !== zeroAmount) return [];
+    const taxes = chargedTaxes(draft.lines[index] as InvoiceLine) ?? taxesOf(taxCategory);
+    return [{ position, amount: back?.rest ?? amount, taxes }];
+  });
   const taxed = taxLines(lines, draft.currency, facts.policy);
-  return withTaxes(draft, ({ position }) => taxed.lines.get(position) ?? []);
+  return withTaxes(draft, ({ position }) => {
+    const own = (taxed.lines.get(position) ?? []).map(toInvoiceTax);
+    const back = takenBack.get(position)?.taxes ?? [];
+    return back.length > 0 ? joinTaxes([...back, ...own]) : own;
+  });
 };
 
 /** As an engine answered about the very lines. */
 const taxByAnswer = (draft: DraftInvoice, answer: EngineAnswer | undefined): DraftInvoice => {
   assert(answer || draft.lines.length === 0, 'the tax engine was asked about what is issued');
-  return withTaxes(draft, ({ position }) => answer?.get(position) ?? []);
+  return withTaxes(draft, ({ position }) => (answer?.get(position) ?? []).map(toInvoiceTax));
 };
 
 /** `facts` are those of the organization; undefined where nothing has taxes. */

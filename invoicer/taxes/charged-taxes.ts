@@ -1,4 +1,4 @@
-/** The taxes that invoices have on what credits and deltas take back: how they are asked for, and the rows. Pure. */
+/** The taxes that invoices have on what credits take back: how they are asked for, and the rows. Pure. */
 import assert from 'node:assert/strict';
 import { type TaxJson, taxFromJson } from '#schemas/invoice/content-parts.ts';
 import { type AppliedTax, parsePercentage } from '#schemas/tax-rate.ts';
@@ -6,7 +6,8 @@ import type { ChargedTaxes } from './tax-facts.ts';
 
 // A row an invoice, so its lines are read once, however many credits take of them. What a credit takes back is found as
 // `insertPeriods` (rater/run/billing-runs.postgres.ts) finds whom it was charged to. What is not issued yet is missing.
-const creditedStatement = `
+/** Of those of the billing periods `$2` that are credits; not asked where there are none. */
+export const chargedStatement = `
 SELECT i.credit_ids, i.charge_ids, (
     SELECT json_agg(json_build_object('period', l.billing_period_id, 'code', l.charge_code, 'taxes', l.taxes))
     FROM invoice_lines l
@@ -21,23 +22,6 @@ FROM (
   WHERE c.organization_id = $1 AND c.id = ANY ($2) AND c.timing = 'credit' AND a.invoice_id IS NOT NULL
   GROUP BY a.invoice_id
 ) i`;
-
-// What a delta takes back was charged on the invoice that it corrects: all its lines count, those without taxes too.
-const correctedStatement = `
-SELECT i.delta_ids AS credit_ids, i.charge_ids, (
-    SELECT json_agg(json_build_object('period', l.billing_period_id, 'code', l.charge_code,
-      'taxes', coalesce(l.taxes, '[]')))
-    FROM invoice_lines l WHERE l.invoice_id = i.invoice_id AND l.billing_period_id = ANY (i.charge_ids)
-  ) AS lines
-FROM (
-  SELECT a.invoice_id, array_agg(d.id) AS delta_ids, array_agg(a.id) AS charge_ids
-  FROM billing_periods d JOIN billing_periods a ON a.id = d.corrects_id
-  WHERE d.organization_id = $1 AND d.id = ANY ($2) AND d.timing = 'delta' GROUP BY a.invoice_id
-) i`;
-
-/** Of the credits and deltas `$2`; not asked where there are none. */
-export const chargedStatement = `${creditedStatement}
-UNION ALL ${correctedStatement}`;
 
 type ChargedLine = { period: string; code: string; taxes: TaxJson[] };
 export type ChargedRow = { credit_ids: string[]; charge_ids: string[]; lines: ChargedLine[] | null };

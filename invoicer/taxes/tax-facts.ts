@@ -1,5 +1,6 @@
 /** What taxes of invoices go by, as it is when they are issued. Pure. */
 import type { AppliedTax, TaxCalculation, TaxRate } from '#schemas/tax-rate.ts';
+import type { BilledBefore } from '../corrections/billed-before.ts';
 import type { TaxedCustomer } from './resolve-taxes.ts';
 import type { TaxPolicy } from './tax-lines.ts';
 
@@ -15,8 +16,10 @@ export type TaxFacts = {
   readonly customers: ReadonlyMap<string, TaxedCustomer>;
   /** Tax categories of charges that have one, by `chargeKey`. */
   readonly categories: ReadonlyMap<string, string>;
-  /** What credits and deltas take back, where it is on an issued invoice, by their billing period. */
+  /** What credits take back, where it is on an issued invoice, by their billing period. */
   readonly takenBack: ReadonlyMap<string, ChargedTaxes>;
+  /** By the billing period of the delta. */
+  readonly billedBefore: ReadonlyMap<string, BilledBefore>;
 };
 
 /** Whose invoices they are, and whose charges are on them. */

@@ -65,9 +65,15 @@ export const termsFromRows = (rows: readonly PolicyAndRateRow[]): TaxTerms => {
   return { policy, rates: rows.filter((row): row is PolicyRow & RateRow => row.id !== null) };
 };
 
+/** What was charged before of what is on an invoice. */
+export type ChargedBefore = Pick<TaxFacts, 'takenBack' | 'billedBefore'>;
+
 /** Whether nothing has taxes: there are no rates, and nothing is given back that was taxed. */
-export const hasNoTaxes = ({ policy, rates }: TaxTerms, takenBack: TaxFacts['takenBack']): boolean =>
-  policy.tax_calculation === 'rates' && rates.length === 0 && ![...takenBack.values()].some(({ size }) => size > 0);
+export const hasNoTaxes = ({ policy, rates }: TaxTerms, { takenBack, billedBefore }: ChargedBefore): boolean =>
+  policy.tax_calculation === 'rates' &&
+  rates.length === 0 &&
+  ![...takenBack.values()].some(({ size }) => size > 0) &&
+  ![...billedBefore.values()].some(({ lines }) => lines.some(({ taxes }) => taxes.length > 0));
 
 export type CustomerRow = {
   id: string;
@@ -126,13 +132,13 @@ export const haveCategories = ({ policy, rates }: TaxTerms): boolean =>
 
 export const factsFromRows = (
   { policy, rates }: TaxTerms,
-  takenBack: TaxFacts['takenBack'],
+  charged: ChargedBefore,
   rows: { readonly customers: readonly CustomerRow[]; readonly categories: readonly CategoryRow[] },
 ): TaxFacts => ({
   calculation: policy.tax_calculation,
   rates: rates.map(rateFromRow),
   customers: new Map(rows.customers.map((row) => [row.id, customerFromRow(row)])),
   categories: new Map(rows.categories.map(({ id, code, category }) => [chargeKey(id, code), category])),
-  takenBack,
+  ...charged,
   policy: { rounding: policy.rounding, taxRounding: policy.tax_rounding },
 });

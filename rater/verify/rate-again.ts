@@ -4,7 +4,7 @@
  * held at a time.
  */
 import { isRoundingMode } from '#schemas/money.ts';
-import { ratedDeltas } from '#schemas/rated-delta.ts';
+import { chargeDeltas, isDifferent } from '#schemas/rated-delta.ts';
 import type { RatedLine, RatingPolicy } from '#schemas/rated-line.ts';
 import { ratePlan } from '../price/rate.ts';
 import { type MeasurePorts, measureShard } from '../run/rate-period.ts';
@@ -64,10 +64,16 @@ const whole = (of: string, stored: string, recomputed: string): Fault => ({
   difference: { field: 'line', stored, recomputed },
 });
 
-/** By the name of a line: how what is printed of it differs from what was rated again. */
-type Printable = ReadonlyMap<string, (printed: PrintedLine) => Difference[]>;
+/** By the name of a line: how what is printed of it differs from what was rated again, and whether it has to be. */
+type Printable = ReadonlyMap<
+  string,
+  { readonly isDue: boolean; readonly differencesOf: (printed: PrintedLine) => Difference[] }
+>;
 
-/** What is printed: the lines as they are, and of deltas the differences. */
+/**
+ * What is printed: the lines as they are, and of deltas the differences. A charge that comes to the same may have a
+ * line, as its discounts may not.
+ */
 const printableOf = ({ before }: StoredLines, again: ReadonlyMap<string, RatedAgain>): Printable => {
   const byPeriod = Map.groupBy(
     [...again.values()].map(({ line }) => line),
@@ -75,11 +81,15 @@ const printableOf = ({ before }: StoredLines, again: ReadonlyMap<string, RatedAg
   );
   const whole = [...again]
     .filter(([, { line }]) => !before.has(line.billingPeriodId))
-    .map(([name, { line }]) => [name, (printed: PrintedLine) => printedDifferences(printed, line)] as const);
+    .map(([name, { line }]) => {
+      const differencesOf = (printed: PrintedLine) => printedDifferences(printed, line);
+      return [name, { isDue: true, differencesOf }] as const;
+    });
   const deltas = [...before].flatMap(([billingPeriodId, lines]) =>
-    ratedDeltas(byPeriod.get(billingPeriodId) ?? [], lines).map((delta) => {
+    chargeDeltas(byPeriod.get(billingPeriodId) ?? [], lines).map((delta) => {
       const name = nameOf({ billingPeriodId, chargeCode: delta.line.chargeCode });
-      return [name, (printed: PrintedLine) => deltaDifferences(printed, delta)] as const;
+      const differencesOf = (printed: PrintedLine) => deltaDifferences(printed, delta);
+      return [name, { isDue: isDifferent(delta), differencesOf }] as const;
     }),
   );
   return new Map([...whole, ...deltas]);
@@ -100,12 +110,13 @@ const faultsOf = (stored: StoredLines, again: ReadonlyMap<string, RatedAgain>): 
   const unprinted = new Map(printable);
   for (const line of stored.printed) {
     const of = `${line.invoiceId} line ${line.position} (${nameOf(line)})`;
-    const differencesOf = printable.get(nameOf(line));
-    if (!differencesOf) faults.push(whole(of, 'is there', 'nothing'));
-    else faults.push(...differencesOf(line).map((difference) => ({ of, difference })));
+    const same = printable.get(nameOf(line));
+    if (!same) faults.push(whole(of, 'is there', 'nothing'));
+    else faults.push(...same.differencesOf(line).map((difference) => ({ of, difference })));
     unprinted.delete(nameOf(line));
   }
-  for (const name of unprinted.keys()) faults.push(whole(`on the invoice (${name})`, 'nothing', 'is there'));
+  for (const [name, { isDue }] of unprinted)
+    if (isDue) faults.push(whole(`on the invoice (${name})`, 'nothing', 'is there'));
   return faults;
 };
 

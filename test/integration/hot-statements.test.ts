@@ -7,7 +7,9 @@ import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { logPath } from '#platform/local/home.ts';
 import { logins } from '#platform/stores/postgres.ts';
+import { billedBeforeStatement } from '../../invoicer/corrections/billed-before.ts';
 import { chargedStatement as chargedDiscounts } from '../../invoicer/discounts/charged-discounts.ts';
+import { lockCorrected } from '../../invoicer/invoices/deltas.postgres.ts';
 import { chargedStatement } from '../../invoicer/taxes/charged-taxes.ts';
 import { type DefinedRoute, definedRoutes, examples } from '../support/api-routes.ts';
 import { fillTables, rowsMin, smallTables } from '../support/filled-tables.ts';
@@ -223,8 +225,10 @@ const askTakenBack = async (): Promise<void> => {
     [organizationId],
   );
   expect(rows.length).toBeGreaterThan(0);
-  for (const statement of [chargedStatement, chargedDiscounts])
+  for (const statement of [chargedStatement, chargedDiscounts, billedBeforeStatement])
     await pipeline.asWorker.query(statement, [organizationId, rows.map(({ id }) => id)]);
+  const ids = rows.map(({ id }) => id);
+  await lockCorrected(pipeline.asWorker, ids);
 };
 
 describe('the statements of our processes', () => {

@@ -109,6 +109,36 @@ it('is an invoice of its own of what has ended, once, of however many runs that 
   expect(total).toMatchObject({ is_balanced: true, billed: 4 * customers.length, unbilled: { late: 0 } });
 }, 120_000);
 
+it('[I32] that takes something back is billed, or its invoice is credited, and never both', async () => {
+  const sent = customers.map((customer) => call(customer, at));
+  await send(sent);
+  await pipeline.closePeriod({});
+  const amendments = sent.map(({ idempotency_key }) => ({ idempotency_key, action: 'void', reason: 'a test' }));
+  const { items } = await made('/v1/events/amendments', { amendments });
+  for (const { id } of items)
+    await until(
+      () => pipeline.api('GET', `/v1/events/amendments/${id}`),
+      ({ body }) => body.state === 'applied',
+    );
+  const before = await Promise.all(customers.map(linesOf));
+  const firstOf = async (customer: string): Promise<string> =>
+    (await pipeline.api('GET', `/v1/invoices?customer_id=${customer}&sort=number`)).body.items[0].id;
+  const firsts = await Promise.all(customers.map(firstOf));
+  const running = pipeline.api('POST', '/v1/invoices/run', {});
+  const answers: number[] = [];
+  for (const invoice_id of firsts)
+    answers.push((await pipeline.api('POST', '/v1/credit-notes', { invoice_id, reason: 'other' })).status);
+  expect((await running).status).toBe(202);
+  await allEnded();
+  for (const [index, customer] of customers.entries()) {
+    const isCredited = answers[index] === 201;
+    const states = await deltasOf(customer);
+    expect([customer, states.at(-1)]).toEqual([customer, isCredited ? 'reported -1.00' : 'billed -1.00']);
+    if (!isCredited) expect(answers[index]).toBe(409);
+    expect((await linesOf(customer)).length - (before[index]?.length ?? 0)).toBe(isCredited ? 0 : 1);
+  }
+}, 120_000);
+
 it('that comes to nothing, as a void and what brings it back, makes no invoice', async () => {
   const [customer] = customers;
   const event = call(customer as string, at);
@@ -121,5 +151,11 @@ it('that comes to nothing, as a void and what brings it back, makes no invoice',
   await send([{ ...call(customer as string, at), event: 'other' }]);
   await pipeline.closePeriod({});
   expect(await linesOf(customer as string)).toEqual(before);
-  expect(await deltasOf(customer as string)).toEqual(['billed 2.00', 'billed 1.00', 'billed 1.00', 'unchanged 0.00']);
+  expect(await deltasOf(customer as string)).toEqual([
+    'billed 2.00',
+    'billed 1.00',
+    'billed 1.00',
+    'billed 1.00',
+    'unchanged 0.00',
+  ]);
 });

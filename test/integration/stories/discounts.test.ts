@@ -1,7 +1,7 @@
 /** Stories of coupons and discounts, by test clocks, with their exact cents. */
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { parts } from '../../support/parts.ts';
-import { type Pipeline, startPipeline } from '../../support/pipeline.ts';
+import { type Pipeline, startPipeline, until } from '../../support/pipeline.ts';
 import { call, calls, flat as flatCharge, newPlan } from '../../support/story-parts.ts';
 import { unique } from '../../support/tenants.ts';
 import { type Life, lifeFrom, type Sandbox, sandboxOf } from '../../support/test-clock.ts';
@@ -224,6 +224,62 @@ describe('a coupon', () => {
       ['calls 5.00', 'fee 31.00', '36.00 0.00 0.00 36.00'],
     ]);
     expect(await stateOf(discount)).toBe('expired 1 1');
+  });
+});
+
+describe('[I15] usage that comes late for a discounted period', () => {
+  const january = '2027-01-10T00:00:00Z';
+  const send = (customer: string, count: number) =>
+    sandbox.send(Array.from({ length: count }, () => call(customer, january)));
+
+  it('has the discount that held for it, though its first line was nothing and it is ended since', async () => {
+    const { life, id } = await subscribed(await plan('USD', calls('1.00')), '2027-01-01T00:00:00Z');
+    const discount = await ofSubscription(id, await percent('20'));
+    await life.until('2027-02-02T00:00:00Z');
+    await sandbox.api('DELETE', `/v1/subscriptions/${id}/discounts/${discount.id}`);
+    await ofSubscription(id, await percent('50'));
+    await send(life.customer, 10);
+    const late = call(life.customer, january);
+    await sandbox.send([late]);
+    await life.until('2027-03-02T00:00:00Z');
+    const { items } = await sandbox.made('/v1/events/amendments', {
+      amendments: [{ idempotency_key: late.idempotency_key, action: 'void', reason: 'a test' }],
+    });
+    await until(
+      () => sandbox.api('GET', `/v1/events/amendments/${items[0].id}`),
+      ({ body }) => body.state === 'applied',
+    );
+    await life.until('2027-04-02T00:00:00Z');
+    expect(await billed(life)).toEqual([
+      ['calls 0.00', '0.00 0.00 0.00 0.00'],
+      ['calls 0.00', 'calls (correction) 11.00, -2.20', '11.00 2.20 0.00 8.80'],
+      ['calls 0.00', 'calls (correction) -1.00, --0.20', '-1.00 -0.20 0.00 -0.80'],
+    ]);
+  });
+
+  it('is discounted with the least that the period costs, as one invoice of all of it', async () => {
+    const code = `p-${unique()}`;
+    const terms = { minimum_commitment: { amount: '10.00' } };
+    await sandbox.made('/v1/plans', { code, name: code, currency: 'USD', charges: [calls('1.00')], ...terms });
+    const { life, id } = await subscribed(code, '2027-01-01T00:00:00Z');
+    await ofSubscription(id, await percent('10'));
+    await ofCustomer(life.customer, await off('2.00'));
+    await send(life.customer, 3);
+    await life.until('2027-02-02T00:00:00Z');
+    await send(life.customer, 9);
+    await life.until('2027-03-02T00:00:00Z');
+    const [first, second] = await billed(life);
+    // 9.00 and 10.80 are left of the percentage; the amount is split 0.60 to 1.40, and then is on the calls alone.
+    expect(first).toEqual([
+      'calls 3.00, -0.30, -0.60',
+      'Minimum commitment 7.00, -0.70, -1.40',
+      '10.00 3.00 0.00 7.00',
+    ]);
+    expect(second?.slice(2)).toEqual([
+      'calls (correction) 9.00, -0.90, -1.40',
+      'Minimum commitment (correction) -7.00, --0.70, --1.40',
+      '12.00 3.20 0.00 8.80',
+    ]);
   });
 });
 

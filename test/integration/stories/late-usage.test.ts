@@ -426,7 +426,7 @@ describe('while a draft waits', () => {
 });
 
 describe('taxes of a delta', () => {
-  it('are those of now for what is due more, and those that were charged for what is taken back', async () => {
+  it('are those of now for what is due more, and of what was charged last for what is taken back', async () => {
     const spring = '2026-02-15T00:00:00Z';
     const rate = { name: 'VAT', country: 'DE' };
     await sandbox.made('/v1/tax-rates', { ...rate, code: 'de', percentage: '10', valid_until: spring });
@@ -459,10 +459,10 @@ describe('taxes of a delta', () => {
         ],
       ],
       [
-        '-3.30',
+        '-3.40',
         [
           ['0.00', '20 0.00'],
-          ['-3.00', '10 -0.30'],
+          ['-3.00', '20 -0.20', '10 -0.20'],
         ],
       ],
     ]);

@@ -19,6 +19,7 @@ const held = (id: string, value: CouponValue, more: Partial<HeldDiscount> = {}):
   customerId: 'cus_1',
   subscriptionId: null,
   startedAt: 0,
+  endedAt: null,
   expiresAt: null,
   value,
   duration: 'forever',

@@ -55,6 +55,7 @@ const closed = async (makesDrafts: boolean, draftMinutes: number): Promise<Close
         head,
         numbering: [],
         alreadyBilled: new Set(),
+        givenBack: new Set(),
         draftIds: new Set(),
         draftMinutes,
         discounts: undefined,

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import type { CouponValue, DiscountUse, HeldDiscount } from '#schemas/coupon.ts';
 import type { PartTiming } from '#schemas/due-parts.ts';
 import type { DraftInvoice, InvoiceLine, InvoicePeriod } from '#schemas/invoice.ts';
-import { type Amount, formatMinorUnits, parseAmount, subtractAmounts, toPrecise } from '#schemas/money.ts';
+import { type Amount, formatMinorUnits, parseAmount, toPrecise } from '#schemas/money.ts';
 import { oneQuantity } from '#schemas/quantity.ts';
 import { type Percentage, parsePercentage } from '#schemas/tax-rate.ts';
 import type { DiscountedPeriod, DiscountFacts, TakenBack } from '../../../../invoicer/discounts/discount-facts.ts';
@@ -24,6 +24,7 @@ const held = (value: CouponValue, more: Partial<HeldDiscount> = {}): HeldDiscoun
   customerId: 'cus_1',
   subscriptionId: null,
   startedAt: 0,
+  endedAt: null,
   expiresAt: null,
   value,
   duration: 'forever',
@@ -106,6 +107,7 @@ const factsOf = (
   ]),
   priceOf: () => undefined,
   takenBack: new Map(Object.entries(takenBack)),
+  billedBefore: new Map(),
 });
 
 const at = 100;
@@ -291,51 +293,6 @@ describe('a credit gives back', () => {
       ['fee 30.00, a 15.00'],
     ]);
     expect(lines([upgrade()], half)).toEqual([['fee -15.00', 'pro 30.00, a 15.00']]);
-  });
-});
-
-describe('[I15] a delta', () => {
-  /** Of a line of 10.00 less `taken`: the discounts of deltas that bring it to each of `amounts` in turn. */
-  const deltas = (taken: string, growing: readonly string[], amounts: readonly string[]) => {
-    const line = {
-      amount: amount('10.00'),
-      discounts: [{ discountId: 'a', couponId: 'cpn_a', name: 'A', amount: amount(taken) }],
-      growing: new Set(growing),
-    };
-    const takenBack = { late: { chargeId: 'old', lines: new Map([['calls', line]]) } };
-    return amounts.map((now, index) => {
-      const before = amount(amounts[index - 1] ?? '10.00');
-      const difference = subtractAmounts(amount(now), before);
-      const draft = invoiceOf([{ id: 'late', lines: { calls: formatMinorUnits(difference, 'USD') } }]);
-      known.set('late', { timing: 'delta', start: 0, dueAt: 1 });
-      const corrects = {
-        invoiceId: 'inv_1',
-        billingPeriodId: 'old',
-        watermark: 1n,
-        quantityBefore: oneQuantity,
-        quantityNow: oneQuantity,
-        amountBefore: before,
-        amountNow: amount(now),
-      };
-      const lines = draft.lines.map((one): InvoiceLine => ({ ...one, kind: 'delta', corrects }));
-      const done = discountInvoices(
-        [{ draft: { ...draft, lines }, discountIds: [], issuedAt: at }],
-        [],
-        factsOf([held(percent('50'))], { takenBack }),
-      );
-      return done[0]?.draft.lines[0]?.discounts.map((one) => formatMinorUnits(one.amount, 'USD'))[0] ?? '0.00';
-    });
-  };
-
-  it('has the discounts of what it corrects, to the last cent over any deltas, and none of now', () => {
-    // A third of 10.00 is 3.33; of nothing it is nothing.
-    expect(deltas('3.33', ['cpn_a'], ['6.66', '3.33', '0.00'])).toEqual(['-1.11', '-1.11', '-1.11']);
-    expect(deltas('3.33', ['cpn_a'], ['9.99', '0.00'])).toEqual(['0.00', '-3.33']);
-    expect(deltas('5.00', ['cpn_a'], ['20.00', '5.00', '10.00'])).toEqual(['5.00', '-7.50', '2.50']);
-  });
-
-  it('has no more of an amount or of free units than it was, and gives it back with what it was given on', () => {
-    expect(deltas('4.00', [], ['20.00', '10.00', '5.00', '10.00'])).toEqual(['0.00', '0.00', '-2.00', '2.00']);
   });
 });
 

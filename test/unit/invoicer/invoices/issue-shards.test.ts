@@ -45,6 +45,7 @@ const organization = (count: number, more: Partial<IssuePorts> = {}) => {
     head: { number: 0, hash: '0'.repeat(64) },
     numbering: [],
     alreadyBilled: new Set(),
+    givenBack: new Set(),
     draftIds: new Set(),
     draftMinutes: 0,
     discounts: undefined,

@@ -12,7 +12,7 @@ import {
   creditLines,
   grossAmount,
   leftOfLine,
-} from '../../../../invoicer/credits/credit-lines.ts';
+} from '../../../../invoicer/corrections/credit-lines.ts';
 import { taxLines } from '../../../../invoicer/taxes/tax-lines.ts';
 
 const amount = (text: string): Amount => parseAmount(text) as Amount;
