@@ -4,6 +4,8 @@
  */
 import type { Vault } from '#platform/secrets/vault.ts';
 import { creditNoteIssuing } from '../invoicer/credits/credit-notes.postgres.ts';
+import { discountFacts } from '../invoicer/discounts/discount-facts.postgres.ts';
+import { taxFacts } from '../invoicer/taxes/tax-facts.postgres.ts';
 import { type ApiKeyPorts, apiKeyRoutes } from './access/api-key-routes.ts';
 import { createApiKeyStore } from './access/api-keys.postgres.ts';
 import { auditLog } from './access/audit-log.postgres.ts';
@@ -27,7 +29,6 @@ import { type TestClockPorts, testClockRoutes } from './clocks/test-clock-routes
 import { testClockStore } from './clocks/test-clocks.postgres.ts';
 import { couponRoutes } from './coupons/coupon-routes.ts';
 import { couponStore } from './coupons/coupons.postgres.ts';
-import { discountFacts } from './coupons/discount-facts.postgres.ts';
 import { discountRoutes } from './coupons/discount-routes.ts';
 import { discountStore } from './coupons/discounts.postgres.ts';
 import { promotionCodeRoutes } from './coupons/promotion-code-routes.ts';
@@ -92,7 +93,6 @@ import { subscriptionChangeRoutes } from './subscriptions/subscription-change-ro
 import { subscriptionChangeStore } from './subscriptions/subscription-changes.postgres.ts';
 import { subscriptionRoutes } from './subscriptions/subscription-routes.ts';
 import { subscriptionStore } from './subscriptions/subscriptions.postgres.ts';
-import { taxFacts } from './taxes/tax-facts.postgres.ts';
 import { taxRateRoutes } from './taxes/tax-rate-routes.ts';
 import { taxRateStore } from './taxes/tax-rates.postgres.ts';
 import { type UsagePorts, usageRoutes } from './usage/usage-routes.ts';

@@ -6,8 +6,8 @@ import { startQueue } from '#platform/stores/queue.graphile.ts';
 import { billingChannels } from '#schemas/billing-run.ts';
 import { clockJobs } from './clocks/clock-jobs.ts';
 import { createTestClocks } from './clocks/test-clocks.postgres.ts';
+import { discountFacts } from './discounts/discount-facts.postgres.ts';
 import type { DiscountedInvoices } from './discounts/discount-facts.ts';
-import { discountFacts } from './discounts/discount-uses.postgres.ts';
 import { failAtClock, failAtClose, failAtIssue } from './fail-points.ts';
 import { createInvoiceStore } from './invoices/invoices.postgres.ts';
 import { createShardIssuer } from './invoices/issue-shards.ts';
@@ -16,7 +16,8 @@ import { closeJobs } from './periods/close-jobs.ts';
 import { createClosings, createReadClosingState } from './periods/closings.postgres.ts';
 import { observeClosing, observeClosingState } from './periods/observe-closing.ts';
 import { createTaxEngine } from './taxes/tax-engine.http.ts';
-import { createTaxFacts } from './taxes/tax-facts.postgres.ts';
+import { taxFacts } from './taxes/tax-facts.postgres.ts';
+import type { TaxedInvoices } from './taxes/tax-facts.ts';
 
 const options = {
   fault: { help: 'Invoicing work that has to be done again', message: 'invoicing has to be tried again' },
@@ -30,7 +31,7 @@ await runWorker('invoicer', options, ({ config, log, metrics, tracer, postgres }
   const { nowMs } = sameForAll(systemClock);
   const adapters = {
     ...createInvoiceStore(postgres, config.jobLeaseSeconds),
-    taxFacts: createTaxFacts(postgres),
+    taxFacts: (invoices: TaxedInvoices) => taxFacts(postgres, invoices),
     discountFacts: (invoices: DiscountedInvoices) => discountFacts(postgres, invoices),
     taxEngine: createTaxEngine({
       url: config.taxEngineUrl,

@@ -7,7 +7,8 @@ import { giveBackShard, leaseShard, shardJobs } from '#platform/work/shard-jobs.
 import { runEnded, type Shard } from '#schemas/billing-run.ts';
 import type { IssuedInvoice } from '#schemas/invoice.ts';
 import type { Instant } from '#schemas/period.ts';
-import { discountFacts, writeDiscountUses } from '../discounts/discount-uses.postgres.ts';
+import { discountFacts } from '../discounts/discount-facts.postgres.ts';
+import { writeDiscountUses } from '../discounts/discount-uses.postgres.ts';
 import type { ClosedCount, ClosedShard, IssuePorts } from './close-period.ts';
 import { createLinesBefore, lockCorrected, settleDeltas } from './deltas.postgres.ts';
 import { draftLines, draftsOfShard, insertDrafts, lockDrafts, settleDrafts } from './drafts.postgres.ts';

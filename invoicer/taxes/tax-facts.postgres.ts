@@ -1,4 +1,4 @@
-/** What taxes of invoices go by, as PostgreSQL has it in clear. */
+/** What taxes of invoices go by, as PostgreSQL has it in clear: for the invoicer, and for the API of drafts. */
 import type { Queryable } from '#platform/stores/postgres.ts';
 import { type BilledRow, billedBeforeFromRows, billedBeforeStatement } from '../corrections/billed-before.ts';
 import { type ChargedRow, chargedFromRows, chargedStatement } from './charged-taxes.ts';
@@ -19,26 +19,20 @@ import {
 
 /**
  * Undefined where the organization has no taxes, which one look tells, and no credit takes back what was taxed, which
- * another one does where there are credits or deltas.
+ * others do where there are credits or deltas.
  */
-export const createTaxFacts =
-  (postgres: Queryable) =>
-  async (invoices: TaxedInvoices): Promise<TaxFacts | undefined> => {
-    const { organizationId, customerIds, creditIds } = invoices;
-    const asked = [organizationId, creditIds];
-    const [found, charged, billed] = await Promise.all([
-      postgres.query<PolicyAndRateRow>(ratesStatement, [organizationId]),
-      creditIds.length > 0 ? postgres.query<ChargedRow>(chargedStatement, asked) : { rows: [] },
-      creditIds.length > 0 ? postgres.query<BilledRow>(billedBeforeStatement, asked) : { rows: [] },
-    ]);
-    const terms = termsFromRows(found.rows);
-    const before = { takenBack: chargedFromRows(charged.rows), billedBefore: billedBeforeFromRows(billed.rows) };
-    if (hasNoTaxes(terms, before)) return undefined;
-    const [customers, categories] = await Promise.all([
-      postgres.query<CustomerRow>(customersStatement, [organizationId, customerIds]),
-      haveCategories(terms)
-        ? postgres.query<CategoryRow>(categoriesStatement, categoryParameters(invoices))
-        : { rows: [] },
-    ]);
-    return factsFromRows(terms, before, { customers: customers.rows, categories: categories.rows });
-  };
+export const taxFacts = async (db: Queryable, invoices: TaxedInvoices): Promise<TaxFacts | undefined> => {
+  const { organizationId, customerIds, creditIds } = invoices;
+  const asked = [organizationId, creditIds];
+  const found = await db.query<PolicyAndRateRow>(ratesStatement, [organizationId]);
+  const charged = creditIds.length > 0 ? (await db.query<ChargedRow>(chargedStatement, asked)).rows : [];
+  const billed = creditIds.length > 0 ? (await db.query<BilledRow>(billedBeforeStatement, asked)).rows : [];
+  const terms = termsFromRows(found.rows);
+  const before = { takenBack: chargedFromRows(charged), billedBefore: billedBeforeFromRows(billed) };
+  if (hasNoTaxes(terms, before)) return undefined;
+  const customers = await db.query<CustomerRow>(customersStatement, [organizationId, customerIds]);
+  const categories = haveCategories(terms)
+    ? (await db.query<CategoryRow>(categoriesStatement, categoryParameters(invoices))).rows
+    : [];
+  return factsFromRows(terms, before, { customers: customers.rows, categories });
+};

@@ -62,10 +62,12 @@ const eachPath = (judge: (path: string) => string | undefined) => (files: readon
     return message === undefined ? [] : [{ path, at: 0, message }];
   });
 
-/** What the API runs in its own transactions, as the invoicer does in its: one use case with its store, for both. */
+/** What the API runs in its own transactions, as the invoicer does in its: one use case or store, for both. */
 const sharedWithApi: ReadonlySet<string> = new Set([
   'invoicer/credits/issue-credit.ts',
   'invoicer/credits/credit-notes.postgres.ts',
+  'invoicer/discounts/discount-facts.postgres.ts',
+  'invoicer/taxes/tax-facts.postgres.ts',
 ]);
 
 const directionFault = (path: string, { specifier }: Import): string | undefined => {

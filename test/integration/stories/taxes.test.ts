@@ -1,7 +1,7 @@
 /** Stories of taxes, by test clocks, with their exact cents. */
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import type { Queryable } from '#platform/stores/postgres.ts';
-import { createTaxFacts } from '../../../invoicer/taxes/tax-facts.postgres.ts';
+import { taxFacts } from '../../../invoicer/taxes/tax-facts.postgres.ts';
 import { type Pipeline, startPipeline } from '../../support/pipeline.ts';
 import { expectRatedAgain } from '../../support/rated-again.ts';
 import { flat as flatCharge, newPlan } from '../../support/story-parts.ts';
@@ -446,19 +446,22 @@ it('an organization without tax rates is asked for them once a shard, and one wi
       return pipeline.asWorker.query(...args);
     };
     const customerIds = rows.map(({ id }) => id);
-    const facts = await createTaxFacts({ query })({
-      organizationId,
-      customerIds,
-      planVersionIds: [],
-      billingPeriodIds: [],
-      creditIds,
-    });
+    const facts = await taxFacts(
+      { query },
+      {
+        organizationId,
+        customerIds,
+        planVersionIds: [],
+        billingPeriodIds: [],
+        creditIds,
+      },
+    );
     return { statements, customers: facts?.customers.size, takenBack: facts?.takenBack.size };
   };
   expect(await asked(live.rows[0]?.id ?? '')).toEqual({ statements: 1 });
   expect(await asked(sandboxId)).toEqual({ statements: 3, customers: rows.length, takenBack: 0 });
   const creditIds = credits.map(({ id }) => id);
-  const all = { statements: 4, customers: rows.length, takenBack: credits.length };
+  const all = { statements: 5, customers: rows.length, takenBack: credits.length };
   expect(await asked(sandboxId, creditIds)).toEqual(all);
 });
 

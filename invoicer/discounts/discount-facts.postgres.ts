@@ -1,0 +1,71 @@
+/**
+ * What discounts of invoices go by, as PostgreSQL has it: for the invoicer under the lock of the organization, where
+ * nobody uses anything up meanwhile, and for the API of drafts and previews.
+ */
+import type { Queryable } from '#platform/stores/postgres.ts';
+import { type BilledRow, billedBeforeFromRows, billedBeforeStatement } from '../corrections/billed-before.ts';
+import {
+  type ChargedRow,
+  chargedFromRows,
+  chargedOfUnwritten,
+  chargedStatement,
+  creditParameters,
+} from './charged-discounts.ts';
+import type { DiscountedInvoices, DiscountFacts, UnwrittenPeriods } from './discount-facts.ts';
+import {
+  endedSince,
+  factsFromRows,
+  freeCharges,
+  type HeldRow,
+  hasNoDiscounts,
+  heldStatement,
+  type OverrideRow,
+  overridesStatement,
+  type PeriodRow,
+  periodsStatement,
+  standingFromRows,
+  type VersionRow,
+  versionsStatement,
+} from './discount-rows.ts';
+
+/** What was charged before of what credits take back and deltas correct; asked where there are any. */
+const chargedBefore = async (
+  db: Queryable,
+  { organizationId, creditIds }: DiscountedInvoices,
+  unwritten: UnwrittenPeriods | undefined,
+): Promise<Pick<DiscountFacts, 'takenBack' | 'billedBefore'>> => {
+  const { credits = [] } = unwritten ?? {};
+  const rowsOf = async <R extends object>(statement: string, values: unknown[], isAsked: boolean) =>
+    isAsked ? (await db.query<R>(statement, values)).rows : [];
+  const [written, foreseen] = [creditIds.length > 0, credits.length > 0];
+  const charged = await rowsOf<ChargedRow>(chargedStatement, [organizationId, creditIds], written);
+  const ahead = await rowsOf<ChargedRow>(chargedOfUnwritten, [organizationId, ...creditParameters(credits)], foreseen);
+  const billed = await rowsOf<BilledRow>(billedBeforeStatement, [organizationId, creditIds], written);
+  return { takenBack: chargedFromRows([...charged, ...ahead]), billedBefore: billedBeforeFromRows(billed) };
+};
+
+/**
+ * Undefined where nothing has discounts, which one look tells, and nothing was discounted that is taken back, which
+ * others do where there are credits or deltas.
+ */
+export const discountFacts = async (
+  db: Queryable,
+  invoices: DiscountedInvoices,
+  unwritten?: UnwrittenPeriods,
+): Promise<DiscountFacts | undefined> => {
+  const { organizationId, customerIds, billingPeriodIds, planVersionIds, priceOverrideIds } = invoices;
+  const before = await chargedBefore(db, invoices, unwritten);
+  const since = endedSince(before.billedBefore);
+  const found = await db.query<HeldRow>(heldStatement, [organizationId, customerIds, since]);
+  const standing = { ...standingFromRows(found.rows), ...before };
+  if (hasNoDiscounts(standing)) return undefined;
+  const charges = freeCharges(standing.held);
+  const periods = await db.query<PeriodRow>(periodsStatement, [organizationId, billingPeriodIds]);
+  const versions = await db.query<VersionRow>(versionsStatement, [organizationId, planVersionIds, charges]);
+  const overrides =
+    charges.length > 0 && priceOverrideIds.length > 0
+      ? (await db.query<OverrideRow>(overridesStatement, [organizationId, priceOverrideIds])).rows
+      : [];
+  const rows = { periods: periods.rows, versions: versions.rows, overrides };
+  return factsFromRows(standing, rows, unwritten?.periods);
+};
