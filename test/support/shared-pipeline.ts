@@ -17,12 +17,18 @@ type Shared = { readonly services: readonly ProcessName[]; readonly started: Pro
 
 const running: Shared[] = [];
 
-/** Nothing else ends them: they live until the process of the test runner ends. */
+/** Nothing else ends them: they live as long as the process of the test runner, which is ended by SIGTERM. */
 const start = async (urls: ServerUrls, services: readonly ProcessName[]): Promise<Pipeline> => {
   const pipeline = await startPipeline(urls, {}, { services });
-  process.once('exit', () => {
-    killChildren(pipeline.stack.home);
-    rmSync(pipeline.stack.home, { recursive: true, force: true });
+  const { home } = pipeline.stack;
+  const end = () => {
+    killChildren(home);
+    rmSync(home, { recursive: true, force: true });
+  };
+  process.once('exit', end);
+  process.once('SIGTERM', () => {
+    end();
+    process.kill(process.pid, 'SIGTERM');
   });
   return pipeline;
 };
