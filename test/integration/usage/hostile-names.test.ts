@@ -5,13 +5,12 @@
 
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { parts } from '../../support/parts.ts';
-import { type Pipeline, until } from '../../support/pipeline.ts';
-import { sharePipeline } from '../../support/shared-pipeline.ts';
+import { type Pipeline, startPipeline, until } from '../../support/pipeline.ts';
 import { makeKey } from '../../support/tenants.ts';
 
 let pipeline: Pipeline;
 beforeAll(async () => {
-  pipeline = await sharePipeline(inject('serverUrls'), parts.usage);
+  pipeline = await startPipeline(inject('serverUrls'), {}, { services: parts.usage });
   expect(
     (await pipeline.api('POST', '/v1/meters', { code: 'honest', name: 'Honest', event: 'work', aggregation: 'count' }))
       .status,
