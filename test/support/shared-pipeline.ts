@@ -1,7 +1,7 @@
 /**
  * A pipeline that files share, each under an organization of its own. A start takes 4 to 10 s of CPU; an organization
- * takes none. For a file that asks for no settings, ends no process, and says nothing of a database as a whole. Nor does
- * it write by hand what the audit log does not say: others verify the database after it.
+ * takes none. For a file that asks for no settings, ends no process, and says nothing of a database as a whole. Nor
+ * does it write by hand what the audit log does not say: others verify the database after it.
  *
  * Files of one process of the test runner share theirs, one after the other, so that none has another file's load in
  * it. What an organization does not see of another is held by the tests of isolation, which have a pipeline to
