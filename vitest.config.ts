@@ -1,4 +1,5 @@
 import { defineConfig } from 'vitest/config';
+import { LongestFirst } from './test/support/longest-first.ts';
 
 const shared = {
   // Starting real servers takes seconds; a test that hangs is still ended.
@@ -13,6 +14,7 @@ export default defineConfig({
     // For two cores: a file waits for leases, restarts and disks for a quarter of its time, so that two files at a time
     // leave a fifth of the machine idle.
     maxWorkers: 3,
+    sequence: { sequencer: LongestFirst },
     projects: [
       {
         test: {

@@ -290,6 +290,28 @@ const responseName = (codes: readonly FailureCode[], operation: Operation): stri
     hasIdempotencyHeader(operation) ? 'Repeatable' : '',
   ].join('');
 
+const problemResponse = (
+  codes: readonly FailureCode[],
+  status: number,
+  operation: Operation,
+  components: Components,
+): Json => ({
+  description: codes.map((code) => `[${code}](/docs/errors/${code}): ${failures[code].title}.`).join('\n\n'),
+  headers: headersOf({
+    ...(operation.scope === undefined ? {} : rateHeaders(status === 429)),
+    ...(status === 401 ? { 'WWW-Authenticate': true } : {}),
+    ...(status === 429 || status === 503 ? { 'Retry-After': true } : {}),
+    ...(status === 409 && hasIdempotencyHeader(operation) ? { 'Retry-After': false } : {}),
+    ...(hasIdempotencyHeader(operation) && status < 500 ? { 'Idempotency-Replayed': false } : {}),
+  }),
+  content: {
+    [problemType]: {
+      schema: problemSchema(codes, status, operation, components),
+      ...problemExamples(codes, operation),
+    },
+  },
+});
+
 /** `own` are the statuses that the route answers by itself, too. */
 const problemsOf = (operation: Operation, components: Components, own: readonly string[]): Json => {
   const codes = failuresOf(operation);
@@ -297,26 +319,12 @@ const problemsOf = (operation: Operation, components: Components, own: readonly 
   return Object.fromEntries(
     statuses.map((status) => {
       const ofStatus = codes.filter((code) => failures[code].status === status);
-      const headers = headersOf({
-        ...(operation.scope === undefined ? {} : rateHeaders(status === 429)),
-        ...(status === 401 ? { 'WWW-Authenticate': true } : {}),
-        ...(status === 429 || status === 503 ? { 'Retry-After': true } : {}),
-        ...(status === 409 && hasIdempotencyHeader(operation) ? { 'Retry-After': false } : {}),
-        ...(hasIdempotencyHeader(operation) && status < 500 ? { 'Idempotency-Replayed': false } : {}),
-      });
-      const description = ofStatus
-        .map((code) => `[${code}](/docs/errors/${code}): ${failures[code].title}.`)
-        .join('\n\n');
-      const schema = problemSchema(ofStatus, status, operation, components);
-      const response = {
-        description,
-        headers,
-        content: { [problemType]: { schema, ...problemExamples(ofStatus, operation) } },
-      };
-      return [
-        String(status),
-        own.includes(String(status)) ? response : components.share(responseName(ofStatus, operation), response),
-      ];
+      const name = responseName(ofStatus, operation);
+      const make = (): Json => problemResponse(ofStatus, status, operation, components);
+      // A name says all that a problem depends on, but for forms that are the route's own.
+      const isPlain = ofStatus.every((code) => operation.problems?.[code] === undefined);
+      const response = isPlain ? components.once(name, make) : make();
+      return [String(status), own.includes(String(status)) ? response : components.share(name, response)];
     }),
   );
 };

@@ -19,11 +19,18 @@ type Node = {
   readonly [mark]?: string;
 };
 
-/** Every mark in a schema, wherever it stands. */
-const marksIn = (schema: unknown): string[] => {
-  if (typeof schema !== 'object' || schema === null) return [];
-  const own = (schema as Node)[mark];
-  return [...(own === undefined ? [] : [own]), ...Object.values(schema).flatMap(marksIn)];
+/** Routes have their schemas in common, and each is looked through once. */
+const counted = new WeakMap<object, number>();
+
+/** How many marks are in a schema, wherever they stand. */
+const countMarks = (schema: unknown): number => {
+  if (typeof schema !== 'object' || schema === null) return 0;
+  const known = counted.get(schema);
+  if (known !== undefined) return known;
+  const own = (schema as Node)[mark] === undefined ? 0 : 1;
+  const count = Object.values(schema).reduce<number>((sum, inner) => sum + countMarks(inner), own);
+  counted.set(schema, count);
+  return count;
 };
 
 /** The marked fields that `withhold` can take out: of objects and of lists of them. */
@@ -61,7 +68,7 @@ export type Withhold = (body: unknown, holds: (scope: string) => boolean) => unk
  */
 export const withholding = (schema: TSchema, isHeld: (scope: string) => boolean): Withhold | undefined => {
   const fields = fieldsIn(schema as Node);
-  assert(marksIn(schema).length === fields.length, 'a field that is told to some stands where it can not be left out');
+  assert(countMarks(schema) === fields.length, 'a field that is told to some stands where it can not be left out');
   const open = fields.filter(({ scope }) => !isHeld(scope));
   if (open.length === 0) return undefined;
   for (const { name, isRequired } of open)

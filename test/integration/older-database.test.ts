@@ -10,7 +10,7 @@ import {
   type StoredRelease,
   type StoredTable,
 } from '../fixtures/stored-release.ts';
-import { type FreshStores, freshStores } from '../support/fresh-stores.ts';
+import { blankStores, type FreshStores } from '../support/fresh-stores.ts';
 import { type Pipeline, startPipeline, until } from '../support/pipeline.ts';
 import { faultsAfter } from '../support/tampering.ts';
 import { type Hosts, hostsOf } from '../support/tenants.ts';
@@ -69,7 +69,7 @@ describe.each(fixtures)('%s', (name) => {
 
   beforeAll(async () => {
     release = readRelease(name);
-    stores = await freshStores(inject('serverUrls'));
+    stores = await blankStores(inject('serverUrls'));
     await loadRelease(stores, release);
     owner = connectPostgres(stores.databaseUrl, { poolMax: 2, log: pino({ level: 'silent' }) });
     // The answers to repeated requests would be a day old at most.

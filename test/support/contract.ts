@@ -35,14 +35,16 @@ const pointer = (...parts: readonly string[]): string =>
   parts.map((part) => `/${part.replaceAll('~', '~0').replaceAll('/', '~1')}`).join('');
 
 /** The document's path that fits; the one that says most of it goes first. */
-const templateOf = (document: Document, path: string): string | undefined => {
-  const templates = Object.keys(document.paths);
-  if (templates.includes(path)) return path;
-  const matching = templates.filter((template) =>
-    new RegExp(`^${template.replaceAll(/[.*+?^$()|[\]\\]/g, '\\$&').replaceAll(/\{[^}]+\}/g, '[^/]+')}$`).test(path),
-  );
+const createTemplateOf = (document: Document): ((path: string) => string | undefined) => {
   const literal = (template: string): number => template.replaceAll(/\{[^}]+\}/g, '').length;
-  return matching.toSorted((a, b) => literal(b) - literal(a))[0];
+  const templates = Object.keys(document.paths)
+    .toSorted((a, b) => literal(b) - literal(a))
+    .map((template) => {
+      const pattern = template.replaceAll(/[.*+?^$()|[\]\\]/g, '\\$&').replaceAll(/\{[^}]+\}/g, '[^/]+');
+      return { template, pattern: new RegExp(`^${pattern}$`) };
+    });
+  return (path) =>
+    Object.hasOwn(document.paths, path) ? path : templates.find(({ pattern }) => pattern.test(path))?.template;
 };
 
 const instantLike = /^\d{4}-\d\d-\d\dT\d\d:\d\d(?::\d\d(?:[.,]\d+)?)?(?:Z|[+-]\d\d:?\d\d)$/i;
@@ -72,6 +74,7 @@ export const createContract = (document: Document): Contract => {
   const ajv = new Ajv2020({ strict: false, allErrors: true, validateSchema: false });
   addFormats.default(ajv);
   ajv.addSchema(document, 'document');
+  const templateOf = createTemplateOf(document);
   const compiled = new Map<string, ValidateFunction>();
   const validatorAt = (place: string): ValidateFunction => {
     const validate = compiled.get(place) ?? ajv.compile({ $ref: `document#${encodeURI(place)}` });
@@ -125,7 +128,7 @@ export const createContract = (document: Document): Contract => {
   return {
     violations: (answered) => {
       const [path = ''] = answered.path.split('?');
-      const template = templateOf(document, path);
+      const template = templateOf(path);
       if (template === undefined) return problemFaults(answered, 404);
       if (answered.method === 'OPTIONS')
         return answered.status === 204 && answered.headers.has('allow')
@@ -164,6 +167,9 @@ export const expectContract = (contract: Contract, answered: Answered): void => 
   );
 };
 
+export const fetchDocumentText = async (base: string): Promise<string> =>
+  (await fetch(new URL('/openapi.json', base))).text();
+
 /** The document of a running process. */
 export const fetchDocument = async (base: string): Promise<Document> =>
-  (await fetch(new URL('/openapi.json', base))).json() as Promise<Document>;
+  JSON.parse(await fetchDocumentText(base)) as Document;

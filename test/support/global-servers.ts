@@ -1,7 +1,8 @@
 /** The four servers, started once for all integration tests. */
 import type { TestProject } from 'vitest/node';
 import { killChildren } from '#platform/local/processes.ts';
-import { type ServerUrls, startTestServers } from './pipeline.ts';
+import { makeTemplate } from './fresh-stores.ts';
+import { databasePassword, type ServerUrls, startTestServers } from './pipeline.ts';
 
 declare module 'vitest' {
   export interface ProvidedContext {
@@ -11,10 +12,10 @@ declare module 'vitest' {
 
 export default async (project: TestProject): Promise<() => Promise<void>> => {
   const { home, urls, stop } = await startTestServers();
-  project.provide('serverUrls', urls);
   // A run that is interrupted has no teardown.
   const kill = () => killChildren(home);
   process.once('exit', kill);
+  project.provide('serverUrls', { ...urls, databaseTemplate: await makeTemplate(urls, databasePassword) });
   return async () => {
     process.off('exit', kill);
     await stop();

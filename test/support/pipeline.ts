@@ -12,11 +12,11 @@ import type { LocalServer } from '#platform/local/server.ts';
 import { type ServerName, serverNames, startServers } from '#platform/local/servers.ts';
 import { type Stack, startStack } from '#platform/local/stack.ts';
 import { connectPostgres, type Login, loginUrl, type Postgres } from '#platform/stores/postgres.ts';
-import { type Contract, createContract, expectContract, fetchDocument } from './contract.ts';
+import { type Contract, createContract, type Document, expectContract, fetchDocumentText } from './contract.ts';
 import { type FreshStores, freshStores } from './fresh-stores.ts';
 import { compileCache, shortRestarts } from './quick.ts';
 
-export type ServerUrls = { readonly [K in ServerName]: string };
+export type ServerUrls = { readonly [K in ServerName]: string } & { readonly databaseTemplate?: string };
 
 const quiet = { info: () => {}, warn: () => {} };
 /** Shows what the supervisor says: `MILLRACE_TEST_LOG=1 npm test`. */
@@ -56,6 +56,9 @@ export type ApiAnswer = { readonly status: number; readonly headers: Headers; re
 export type Pipeline = {
   readonly stack: Stack;
   readonly key: string;
+  /** Of the key, where files share the pipeline; elsewhere it is the first. */
+  readonly organizationId?: string;
+  readonly sandboxId?: string;
   readonly databaseUrl: string;
   readonly clickhouseUrl: string;
   readonly streamName: string;
@@ -70,10 +73,18 @@ export type Pipeline = {
   readonly stop: () => Promise<void>;
 };
 
+/** By the text of the document: hosts of one kind say the same, and what was compiled for one serves all. */
+const contractsByText = new Map<string, Contract>();
+const contractFrom = (text: string): Contract => {
+  const contract = contractsByText.get(text) ?? createContract(JSON.parse(text) as Document);
+  contractsByText.set(text, contract);
+  return contract;
+};
+
 /** What each host says of itself, once it was asked. A process that is killed meanwhile is asked again. */
 const contracts = new Map<string, Promise<Contract>>();
 const contractOf = (base: string): Promise<Contract> => {
-  const ask = async (): Promise<Contract | undefined> => fetchDocument(base).then(createContract, () => undefined);
+  const ask = async (): Promise<Contract | undefined> => fetchDocumentText(base).then(contractFrom, () => undefined);
   const contract = contracts.get(base) ?? until(ask, (made) => made !== undefined).then((made) => made as Contract);
   contracts.set(base, contract);
   return contract;
@@ -105,6 +116,14 @@ export const call =
     };
     expectContract(await contractOf(base), { method, path, ...answered });
     return answered;
+  };
+
+/** Asks for a billing run and waits for its end. */
+export const closePeriodBy =
+  (api: Pipeline['api']): Pipeline['closePeriod'] =>
+  async (body) => {
+    const asked = await api('POST', '/v1/invoices/run', body);
+    return asked.status === 202 ? api('GET', `${asked.headers.get('location')}?wait_seconds=25`) : asked;
   };
 
 /** Logins belong to the whole server, which the tests share. */
@@ -175,10 +194,7 @@ export const startPipeline = async (
     clickhouseUrl,
     streamName,
     api,
-    closePeriod: async (body) => {
-      const asked = await api('POST', '/v1/invoices/run', body);
-      return asked.status === 202 ? api('GET', `${asked.headers.get('location')}?wait_seconds=25`) : asked;
-    },
+    closePeriod: closePeriodBy(api),
     sendEvents: (body, headers) => ingest('POST', '/v1/events', body, headers),
     asApplication,
     asWorker,
