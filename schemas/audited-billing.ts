@@ -174,10 +174,10 @@ const invoiceOfForm2 = {
   children: [periodsOfForm2],
 } as const satisfies AuditedObject;
 
-export const auditedInvoice = {
+/** Of invoices from before their rows were digested as they are sent. */
+const invoiceOfForm3 = {
   ...invoiceOfForm2,
   form: 3,
-  earlier: [invoiceOfForm2, invoiceOfForm1],
   children: [
     {
       ...periodsOfForm2,
@@ -194,6 +194,13 @@ export const auditedInvoice = {
       },
     },
   ],
+} as const satisfies AuditedObject;
+
+export const auditedInvoice = {
+  ...invoiceOfForm3,
+  form: 4,
+  asSent: true,
+  earlier: [invoiceOfForm3, invoiceOfForm2, invoiceOfForm1],
 } as const satisfies AuditedObject;
 
 /** `before` is of subscriptions from before they had billing periods of their own. */

@@ -71,6 +71,21 @@ export const rememberedPeriods = (): PeriodsOver => {
   };
 };
 
+/** The period of a cycle that holds one instant, which is the same of all who are looked at together. */
+export type PeriodHolding = (cycle: BillingCycle) => Period;
+
+/** For many subscriptions at one instant: few have a calendar of their own. */
+export const rememberedPeriodsAt = (instant: Instant): PeriodHolding => {
+  const known = new Map<string, Period>();
+  return (cycle) => {
+    const { interval, anchor, timeZone } = cycle;
+    const key = `${interval.unit} ${interval.count} ${anchor} ${timeZone}`;
+    const found = known.get(key) ?? periodAt(cycle, instant);
+    if (known.size < 1_000) known.set(key, found);
+    return found;
+  };
+};
+
 const scheduleName = (item: string, { interval, isCounted }: Pick<ChargeSchedule, 'interval' | 'isCounted'>): string =>
   `${item} ${interval.unit} ${interval.count} ${isCounted}`;
 
@@ -302,7 +317,12 @@ const writtenNames = (written: readonly BilledPart[]): ((part: DuePart) => boole
  * The next instant after `now` at which something may fall due; undefined where nothing ever does. Nothing may be due
  * at it, but nothing is due before it.
  */
-export const nextLook = (terms: SubscriptionTerms, schedulesOf: SchedulesOf, now: Instant): Instant | undefined => {
+export const nextLook = (
+  terms: SubscriptionTerms,
+  schedulesOf: SchedulesOf,
+  now: Instant,
+  periodHoldingNow: PeriodHolding = (cycle) => periodAt(cycle, now),
+): Instant | undefined => {
   const { startedAt, endedAt, trialEndsAt, changes } = terms;
   const turns = [startedAt, endedAt, trialEndsAt, ...changes.map(({ effectiveAt }) => effectiveAt)];
   const ahead = turns.filter((at) => at !== null && at > now) as Instant[];
@@ -312,7 +332,7 @@ export const nextLook = (terms: SubscriptionTerms, schedulesOf: SchedulesOf, now
     for (const { planVersionId, span } of items)
       for (const { interval, timing } of schedulesOf(planVersionId)) {
         if (timing === 'once') continue;
-        const period = periodAt(cycleOfInterval(terms.cycle, interval), now);
+        const period = periodHoldingNow(cycleOfInterval(terms.cycle, interval));
         if (span.start < period.end && span.end > period.start) ahead.push(period.end);
       }
   // There may be more than a call takes arguments.

@@ -4,6 +4,8 @@
  */
 import assert from 'node:assert/strict';
 
+const zero = '0'.charCodeAt(0);
+
 export type FixedPointBounds = {
   /**
    * Decimal places of the scale, which is also the most that a text may have: a digit that can't be kept is refused,
@@ -29,9 +31,11 @@ export const parseFixedPoint = (text: string, { scale, integerDigitsMax }: Fixed
 
 /** Canonical text: no trailing zeros, no point without a fraction, no "-0". One value has one text. */
 export const formatFixedPoint = (value: bigint, scale: number): string => {
+  if (value === 0n) return '0';
   const { sign, integer, fraction } = digitsOf(value, scale);
-  const significant = fraction.replace(/0+$/, '');
-  return significant === '' ? sign + integer : `${sign}${integer}.${significant}`;
+  let end = fraction.length;
+  while (end > 0 && fraction.charCodeAt(end - 1) === zero) end -= 1;
+  return end === 0 ? sign + integer : `${sign}${integer}.${fraction.slice(0, end)}`;
 };
 
 /**
@@ -39,10 +43,9 @@ export const formatFixedPoint = (value: bigint, scale: number): string => {
  */
 export const formatFixedPlaces = (value: bigint, scale: number, places: number): string => {
   const { sign, integer, fraction } = digitsOf(value, scale);
-  assert(
-    /^0*$/.test(fraction.slice(places)),
-    `${formatFixedPoint(value, scale)} is not a whole number of units of ${places} decimals`,
-  );
+  for (let place = places; place < fraction.length; place += 1)
+    if (fraction.charCodeAt(place) !== zero)
+      assert.fail(`${formatFixedPoint(value, scale)} is not a whole number of units of ${places} decimals`);
   return places === 0 ? sign + integer : `${sign}${integer}.${fraction.slice(0, places)}`;
 };
 

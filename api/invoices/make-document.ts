@@ -79,10 +79,11 @@ export const invoicePdf = async (
   return pdf;
 };
 
-/** Works off a job; a document that nobody can keep is made when it is asked for. */
+/** Works off a job. Of a customer without a key nobody can keep it: such a document is made when it is asked for. */
 export const makeDocument = async (ports: DocumentPorts, db: Db, job: DocumentJob, nowMs: Instant): Promise<void> => {
   const invoice = await ports.invoices.invoice(db, job.invoiceId);
   if (!invoice) throw new Error(`there is no invoice ${job.invoiceId}`);
-  await invoicePdf(ports, db, invoice, nowMs);
+  const { ownKey } = await customerOf(ports, db, invoice);
+  if (ownKey !== undefined) await invoicePdf(ports, db, invoice, nowMs);
   await ports.invoiceDocuments.forget(db, job.invoiceId);
 };

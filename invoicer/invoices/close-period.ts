@@ -139,16 +139,26 @@ export type IssuePorts = {
 };
 
 const minuteMs = 60_000;
-const yearOf = (instant: Instant, timeZone: string): number =>
-  Temporal.Instant.fromEpochMilliseconds(instant).toZonedDateTimeISO(timeZone).year;
+
+/** The year of an instant, by the calendar of a zone. */
+const yearsOf = (instant: Instant): ((timeZone: string) => number) => {
+  const known = new Map<string, number>();
+  const at = Temporal.Instant.fromEpochMilliseconds(instant);
+  return (timeZone) => {
+    const year = known.get(timeZone) ?? at.toZonedDateTimeISO(timeZone).year;
+    known.set(timeZone, year);
+    return year;
+  };
+};
 
 /** What an invoice has that its draft has not, but for its place in the chain. */
 const issuedTerms = (
   { parties: { terms }, timeZone, buyerDigest, numbers }: InvoiceGroup,
   numbering: Numbering,
   issuedAt: Instant,
+  yearIn: (timeZone: string) => number,
 ): Pick<IssuedInvoice, 'documentNumber' | 'issuedAt' | 'dueAt' | 'buyerDigest'> => ({
-  documentNumber: numbering.next(terms.issuingEntityId, numbers.format, yearOf(issuedAt, numbers.timeZone)),
+  documentNumber: numbering.next(terms.issuingEntityId, numbers.format, yearIn(numbers.timeZone)),
   issuedAt,
   dueAt: dueAtOf(issuedAt, terms.paymentDays, timeZone),
   buyerDigest,
@@ -304,6 +314,7 @@ export const closeGroups = (
   const groups = content.groups.filter(({ draft }) => !draft || state.draftIds.has(draft.id));
   const { drafts: discounted, settled, unrated } = draftGroups(shard, { ...content, groups }, state, now);
   const numbering = numberingFrom(state.numbering);
+  const yearIn = yearsOf(now);
   let head = state.head;
   const invoices: IssuedInvoice[] = [];
   const drafts: MadeDraft[] = [];
@@ -316,7 +327,7 @@ export const closeGroups = (
     }
     const numbered = {
       ...taxInvoice(draft, taxes, now, answers.size > 0 ? answers.get(draftKey(draft)) : undefined),
-      ...issuedTerms(group, numbering, now),
+      ...issuedTerms(group, numbering, now, yearIn),
       contentVersion: newestContentVersion,
       id: group.draft?.id ?? newInvoiceId(),
       tenant: shard.organizationId,

@@ -6,7 +6,7 @@
  * other tenant.
  */
 import { createHash } from 'node:crypto';
-import canonicalize from 'canonicalize';
+import { canonicalJson } from '#platform/json/canonical-json.ts';
 import { contentToJson } from '#schemas/invoice/content.ts';
 import type { ContentVersion, InvoiceContent, IssuedInvoice } from '#schemas/invoice.ts';
 
@@ -19,7 +19,7 @@ export const canonicalInvoice = (invoice: InvoiceContent): string =>
 
 /** For a reader that has the published JSON and not the rows. The version is a part of what is hashed. */
 export const canonicalContent = (version: ContentVersion, content: object): string =>
-  canonicalize({ canonical_version: version, ...content }) as string;
+  canonicalJson({ canonical_version: version, ...content });
 
 /** `previousHash` as 64 ASCII characters; 64 lower-case hex digits back. */
 export const chainHash = (previousHash: string, canonical: string): string =>

@@ -42,8 +42,18 @@ const childrenOf = (children: readonly ChildRows[], parentId: string, depth: num
 
 const digestOfTexts = (texts: string): string => `encode(sha256(convert_to(${texts}::text, 'UTF8')), 'hex')`;
 
+const rowAsSent = (alias: string, columns: Readonly<Record<string, ColumnForm>>, more: readonly string[] = []) =>
+  `record_send(ROW(${[...Object.keys(columns).map((column) => `${alias}.${column}`), ...more].join(', ')}))`;
+
+/** Each row says how many values it has and how long each of them is, so what follows on another is told from it. */
+const childrenAsSent = ({ table, parent, order, columns, when = 'true' }: ChildRows): string =>
+  `(SELECT string_agg(${rowAsSent('c1', columns)}, ''::bytea ORDER BY ${orderOf('c1', order)})
+    FROM ${table} c1 WHERE c1.${parent} = t.id AND ${when})`;
+
 /** The expression for the digest of the row `t`, in the newest form. */
-export const storedDigest = ({ columns, settling, children, form = 1 }: Omit<AuditedObject, 'earlier'>): string => {
+export const storedDigest = (object: Omit<AuditedObject, 'earlier'>): string => {
+  const { columns, settling, children, form = 1, asSent = false } = object;
+  if (asSent) return `'${form}:' || encode(sha256(${rowAsSent('t', columns, children.map(childrenAsSent))}), 'hex')`;
   const texts = [...textsOf('t', columns), ...childrenOf(children, 't.id', 1)];
   const settled = settling
     ? `CASE WHEN ${settling.when} THEN jsonb_build_array(${textsOf('t', settling.columns).join(', ')}) END`

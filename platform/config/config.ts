@@ -11,6 +11,7 @@ import { failPointFault } from '../process/fail-point.ts';
 import { tlsFaults } from '../process/tls.ts';
 import { masterKeyFrom } from '../secrets/encryption.ts';
 import { invoicingSettings } from './invoicing-settings.ts';
+import { localSettings } from './local-settings.ts';
 import { faultOf, readValue, type Setting, textOf, type Value } from './setting.ts';
 
 const integer = (variable: string, fallback: number, min: number, max: number, about: string) =>
@@ -87,12 +88,7 @@ export const settings = {
     64,
     'Processes of one gateway that share its port; more than 1 needs Linux or FreeBSD. Each has its own connections to the stores, and bounds of its own where they are per worker.',
   ),
-  home: {
-    variable: 'MILLRACE_HOME',
-    kind: 'text',
-    fallback: '.millrace',
-    about: 'Where the servers started here keep their data.',
-  },
+  ...localSettings,
   bootstrapKey: {
     variable: 'MILLRACE_BOOTSTRAP_KEY',
     kind: 'secret',

@@ -16,6 +16,7 @@ import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import pg from 'pg';
 import { dataFolder, keptSecret, type Log } from './home.ts';
+import { smallPostgres } from './postgres-sizes.ts';
 import { type LocalServer, type ServerOptions, startServer } from './server.ts';
 import { giveAway, type RunAs, unprivileged } from './unprivileged.ts';
 
@@ -126,7 +127,7 @@ const clearEmptyLock = (data: string): void => {
  * `<home>/postgres.password`.
  */
 export const startPostgres = async (options: ServerOptions): Promise<LocalServer> => {
-  const { home, log } = options;
+  const { home, log, postgresSizes: { memoryMb, walMb } = smallPostgres } = options;
   const { initdb, postgres, version } = findPrograms();
   const folder = dataFolder(home, 'postgres');
   const password = keptSecret(join(home, 'postgres.password'), () => randomBytes(24).toString('base64url'));
@@ -154,7 +155,8 @@ export const startPostgres = async (options: ServerOptions): Promise<LocalServer
         // The path of a socket may have about 100 characters, and a home may be deeper.
         unix_socket_directories: '',
         max_connections: '100',
-        shared_buffers: '256MB',
+        shared_buffers: `${memoryMb}MB`,
+        max_wal_size: `${walMb}MB`,
         // These are the defaults. They stand here because an invoice number must never be given twice, and no one
         // should speed them away.
         fsync: 'on',

@@ -5,6 +5,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { type Log, prepareHome } from './home.ts';
 import { findFreePort, isPortFree } from './ports.ts';
+import type { PostgresSizes } from './postgres-sizes.ts';
 import { type Child, type ChildOptions, endLeftover, exitText, spawnChild } from './processes.ts';
 import { NotReadyError, Runner } from './runner.ts';
 
@@ -36,6 +37,8 @@ export type ServerOptions = {
   readonly port?: number | undefined;
   /** Makes any start that is going on, now or later, give up. */
   readonly signal?: AbortSignal | undefined;
+  /** Of PostgreSQL alone; small without. */
+  readonly postgresSizes?: PostgresSizes;
 };
 
 type Launch = Omit<ChildOptions, 'home' | 'name' | 'stopSignal'>;

@@ -29,7 +29,7 @@ export const startServers = async (
   let firstFault: unknown;
   const startOne = async (name: ServerName) => {
     try {
-      const server = await serverKinds[name].start({ home: options.home, log: options.log, signal });
+      const server = await serverKinds[name].start({ ...options, signal });
       options.log.info(`${name}: ${server.origin}, port ${server.port}, ${server.startedMs} ms`);
       started.set(name, server);
     } catch (error) {

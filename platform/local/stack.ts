@@ -11,6 +11,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import { rmSync } from 'node:fs';
+import { totalmem } from 'node:os';
 import { join } from 'node:path';
 import { newApiKey } from '#schemas/api-key.ts';
 import { type Config, loadConfig } from '../config/config.ts';
@@ -21,6 +22,7 @@ import { loginUrl } from '../stores/postgres.ts';
 import { keptSecret, type Log, lockHome, writeFileWhole } from './home.ts';
 import { keepAlive } from './keep-alive.ts';
 import type { LocalNats } from './nats.ts';
+import { fitPostgres } from './postgres-sizes.ts';
 import { endLeftovers, killChildren } from './processes.ts';
 import type { LocalServer } from './server.ts';
 import { type ServerName, serverKinds, serverNames, startServers } from './servers.ts';
@@ -206,11 +208,17 @@ const startServices = async (
 };
 
 /** Step 2: the URL of each server, from the environment or of one started here, and what of that is ours. */
-const startMissingServers = async (running: RunningStack, options: StackOptions) => {
+const startMissingServers = async (
+  running: RunningStack,
+  options: StackOptions,
+  { postgresMemoryMb, postgresWalMb }: Config,
+) => {
+  const asked = { memoryMb: postgresMemoryMb, walMb: postgresWalMb };
+  const postgresSizes = fitPostgres(asked, totalmem());
   const given = (name: ServerName) => options.environment[serverKinds[name].variable];
   const servers = await startServers(
     serverNames.filter((name) => !given(name)),
-    { home: options.home, log: options.log, signal: running.signal },
+    { home: options.home, log: options.log, signal: running.signal, postgresSizes },
   );
   running.add([...servers.values()]);
   const urls = Object.fromEntries(serverNames.map((name) => [name, servers.get(name)?.url ?? given(name)])) as Urls;
@@ -233,7 +241,7 @@ export const startStack = async (options: StackOptions): Promise<Stack> => {
     options.signal?.throwIfAborted();
     rmSync(stackFile(home), { force: true });
     await endLeftovers(home, log, serverNames);
-    const { urls, nats } = await startMissingServers(running, options);
+    const { urls, nats } = await startMissingServers(running, options, config);
 
     const migrating = performance.now();
     const databasePassword =

@@ -15,6 +15,7 @@ import {
   dueParts,
   nextLook,
   rememberedPeriods,
+  rememberedPeriodsAt,
   type SchedulesOf,
 } from '#schemas/due-parts.ts';
 import { type Instant, monthFromText, monthNameOf, type Period } from '#schemas/period.ts';
@@ -359,11 +360,15 @@ export const freshPeriodsDue = async (
   const found = await readDue(client, organizationId, asked, { subscribed, schedulesOf });
   const waiting = instantsThatWait(found, asked);
   const monthOf = monthNames();
+  const periodHolding = rememberedPeriodsAt(dueUntil);
   const periods: FreshPeriod[] = [];
   const states: CutState[] = [];
   for (const { one, billedWith, known, parts } of found) {
     const { due, cutUntil, lookAgain } = withoutWaiting(parts, waiting.get(billedWith) ?? new Set(), asked);
-    const next = Math.min(lookAgain, nextLook(one.terms, schedulesOf, dueUntil) ?? Number.POSITIVE_INFINITY);
+    const next = Math.min(
+      lookAgain,
+      nextLook(one.terms, schedulesOf, dueUntil, periodHolding) ?? Number.POSITIVE_INFINITY,
+    );
     for (const period of freshOf(one, due, known, monthOf)) periods.push(period);
     states.push({
       subscriptionId: one.id,

@@ -13,7 +13,18 @@ import { priceStepToJson } from '#schemas/rated-line.ts';
 export const hashedInstantPattern = '^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\\.[0-9]{1,3})?Z$';
 
 /** "2026-10-01T00:00:00Z", with a fraction only where there is one. */
-export const hashedInstant = (instant: Instant): string => Temporal.Instant.fromEpochMilliseconds(instant).toString();
+export const hashedInstant = (instant: Instant): string => {
+  const known = hashedInstants.get(instant);
+  if (known !== undefined) return known;
+  const text = Temporal.Instant.fromEpochMilliseconds(instant).toString();
+  if (hashedInstants.size >= hashedInstantsMax) hashedInstants.clear();
+  hashedInstants.set(instant, text);
+  return text;
+};
+
+/** Invoices of one month's end have a handful between them. */
+const hashedInstants = new Map<Instant, string>();
+const hashedInstantsMax = 1_000;
 
 export const hashedPeriod = ({ start, end }: Period): PeriodJson => ({
   start: hashedInstant(start),
