@@ -46,6 +46,9 @@ export type Stretch = { readonly plan: string; readonly billing: Span; readonly 
 const days: Readonly<Record<string, number>> = { week: 7 };
 const months: Readonly<Record<string, number>> = { month: 1, quarter: 3 };
 
+/** By cycle, those that were reckoned. */
+const boundaries = new Map<string, Map<number, number>>();
+
 /** Boundaries are counted from the anchor, one after the other. */
 export const billingPeriods = (
   { interval }: SentPlan,
@@ -53,13 +56,21 @@ export const billingPeriods = (
   from: number,
   to: number,
 ): Span[] => {
-  const at = (n: number): number => {
+  const name = `${interval.unit} ${interval.count} ${anchor} ${zone}`;
+  const known = boundaries.get(name) ?? new Map<number, number>();
+  boundaries.set(name, known);
+  const reckon = (n: number): number => {
     const steps = n * interval.count;
     const { [interval.unit]: inMonths } = months;
     const moved = Temporal.PlainDateTime.from(anchor).add(
       inMonths ? { months: inMonths * steps } : { days: (days[interval.unit] as number) * steps },
     );
     return moved.toZonedDateTime(zone).epochMilliseconds;
+  };
+  const at = (n: number): number => {
+    const instant = known.get(n) ?? reckon(n);
+    known.set(n, instant);
+    return instant;
   };
   const found: Span[] = [];
   // From about there on: the year has so many days that no guess is off by more than a few periods.

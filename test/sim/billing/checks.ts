@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import type { Decimal } from 'decimal.js';
+import type { HeldDiscount } from '#schemas/coupon.ts';
 import type { InvoiceLine, IssuedInvoice } from '#schemas/invoice.ts';
 import { formatAmount } from '#schemas/money.ts';
 import { formatQuantity } from '#schemas/quantity.ts';
@@ -21,6 +22,13 @@ import {
 } from './brute-bill.ts';
 import { type Facts, meters } from './random-world.ts';
 import type { PeriodRecord, Tables } from './tables.ts';
+
+/** What of a discount is used. */
+type Used = {
+  readonly invoices: Set<string>;
+  readonly starts: Map<string, Set<number>>;
+  readonly taken: Map<string, bigint>;
+};
 
 type Billed = { amount: Decimal; quantity: Decimal };
 /** A period that was billed, with all that its invoice and its deltas came to, by charge. */
@@ -46,10 +54,14 @@ const netOf = ({ amount, discounts, taxes }: Pick<InvoiceLine, 'amount' | 'disco
     .sub(sumOf(discounts.map((one) => decimal(one.amount))))
     .add(sumOf(taxes.filter((one) => !one.isInclusive).map((one) => decimal(one.amount))));
 
+const assertWithin = (name: string, taken: bigint | undefined, most: bigint): void =>
+  assert((taken ?? 0n) <= most, `${name} takes off more than it has`);
+
 export const createChecks = (tables: Tables, facts: Facts, sent: readonly SentUsage[]) => {
   const roots = new Map<string, Root>();
   const billed = new Map<string, string>();
-  const counts = { invoices: 0, notes: 0, deltas: 0, credits: 0 };
+  const usedOf = new Map<string, Used>();
+  const counts = { invoices: 0, notes: 0, deltas: 0, back: 0, credits: 0, reported: 0 };
   let [head, noteHead] = [genesisHash, genesisHash];
   const subscribedAs = (name: string): Subscribed => facts.subscribed.find((one) => one.name === name) as Subscribed;
   const planOf = (code: string): SentPlan => facts.plans.get(code) as SentPlan;
@@ -68,16 +80,20 @@ export const createChecks = (tables: Tables, facts: Facts, sent: readonly SentUs
       (one) => one.plan === plan && one.span.start === span.start && one.span.end === span.end,
     );
 
+  const hasUnchanged = ({ id }: Root): boolean =>
+    [...tables.periods.values()].some(({ correctsId, state }) => correctsId === id && state === 'unchanged');
+
   const expectAlike = (root: Root, expected: Bill, when: string): void => {
     const where = `${root.subscription} from ${new Date(root.span.start).toISOString()} at ${root.watermark}, ${when}`;
     for (const code of new Set([...expected.keys(), ...root.sums.keys()])) {
       const [wanted, found] = [expected.get(code), root.sums.get(code)];
       const [amount, was] = [wanted?.amount ?? new Exact(0), found?.amount ?? new Exact(0)];
       assert(amount.eq(was), `[I15] ${code} of ${where} should come to ${amount} and comes to ${was}`);
-      const isBound = code === 'minimum_commitment' || code === 'spend_cap';
+      // What comes to no money is on no invoice, so its quantity is on none either.
+      const needsNoQuantity = code === 'minimum_commitment' || code === 'spend_cap' || hasUnchanged(root);
       const [quantity, counted] = [wanted?.quantity ?? new Exact(0), found?.quantity ?? new Exact(0)];
       assert(
-        isBound || quantity.eq(counted),
+        needsNoQuantity || quantity.eq(counted),
         `[I2] ${code} of ${where} should count ${quantity} and counts ${counted}`,
       );
     }
@@ -85,7 +101,8 @@ export const createChecks = (tables: Tables, facts: Facts, sent: readonly SentUs
 
   const periodOf = (id: string): PeriodRecord => tables.periods.get(id) as PeriodRecord;
 
-  const takePeriods = ({ id, number, periods, lines }: IssuedInvoice): void => {
+  const takePeriods = (invoice: IssuedInvoice): void => {
+    const { id, number, periods, lines } = invoice;
     for (const period of periods) {
       const { billingPeriodId, correctsId, subscriptionId: subscription, planVersionId: plan, span } = period;
       const before = billed.get(billingPeriodId);
@@ -116,6 +133,8 @@ export const createChecks = (tables: Tables, facts: Facts, sent: readonly SentUs
         });
       }
       if (correctsId) counts.deltas += 1;
+      if (correctsId && invoice.lines.some((one) => one.kind === 'delta' && one.amount < 0n)) counts.back += 1;
+      if (periodOf(billingPeriodId).timing === 'credit') counts.credits += 1;
       if (isArrears) expectAlike(root, expectedOf(root, stretchOf(root), watermark), `invoice ${number}`);
       expectUncredited(root);
     }
@@ -127,6 +146,34 @@ export const createChecks = (tables: Tables, facts: Facts, sent: readonly SentUs
       const sum = sums.get(code)?.amount ?? new Exact(0);
       assert(back.lte(0) || back.lte(sum), `[I32] ${code} of ${subscription} came to ${sum}, and ${back} is credited`);
     }
+  };
+
+  /** What is used once is on one invoice; what repeats is for so many periods; an amount is there once for each. */
+  const takeDiscounts = ({ id, lines }: IssuedInvoice): void => {
+    const amounts: (() => void)[] = [];
+    for (const { billingPeriodId, discounts, kind } of lines) {
+      const { subscriptionId, part, timing } = periodOf(billingPeriodId ?? '');
+      const isCharge = kind === 'charge' && timing !== 'credit';
+      for (const { discountId, amount } of discounts) {
+        const { duration, durationPeriods, value } = tables.discounts.find(
+          (one) => one.id === discountId,
+        ) as HeldDiscount;
+        const known = usedOf.get(discountId) ?? { invoices: new Set(), starts: new Map(), taken: new Map() };
+        usedOf.set(discountId, known);
+        if (isCharge) {
+          known.invoices.add(id);
+          const starts = known.starts.get(subscriptionId) ?? new Set();
+          known.starts.set(subscriptionId, starts.add(part.billing.start));
+          assert(starts.size <= (durationPeriods ?? starts.size), `${discountId} is on ${starts.size} billing periods`);
+        }
+        assert(duration !== 'once' || known.invoices.size <= 1, `${discountId} is used once, and on two invoices`);
+        const key = duration === 'once' ? '' : `${subscriptionId} ${part.billing.start}`;
+        known.taken.set(key, (known.taken.get(key) ?? 0n) + amount);
+        if (value.kind === 'amount') amounts.push(() => assertWithin(discountId, known.taken.get(key), value.amount));
+      }
+    }
+    // What a credit gives back is there to be taken off other lines of the same invoice.
+    for (const check of amounts) check();
   };
 
   const takeInvoice = (invoice: IssuedInvoice): void => {
@@ -147,6 +194,7 @@ export const createChecks = (tables: Tables, facts: Facts, sent: readonly SentUs
       const off = sumOf(discounts.map((one) => decimal(one.amount)));
       assert(amount < 0n || off.lte(decimal(amount)), '[I19] a line is taken below zero');
     }
+    takeDiscounts(invoice);
     takePeriods(invoice);
   };
 
@@ -218,6 +266,7 @@ export const createChecks = (tables: Tables, facts: Facts, sent: readonly SentUs
     const reported = new Set(
       [...tables.periods.values()].filter(({ state }) => state === 'reported').map(({ correctsId }) => correctsId),
     );
+    counts.reported = reported.size;
     for (const one of facts.subscribed) {
       const own = [...roots.values()].filter(({ subscription }) => subscription === one.name);
       const fees = new Map<string, Decimal>();

@@ -26,7 +26,8 @@ const loop = async (world: World, process: Process, work: () => Promise<boolean>
     } catch (error) {
       if (!isPassing(error)) world.broken.push(error);
     }
-    if (!found) await rest(world, process);
+    if (found) world.found.count += 1;
+    else await rest(world, process);
   }
 };
 

@@ -34,6 +34,7 @@ export const createBillingSimulation = (seed: number, bug: BillingBug = {}) => {
     broken: [],
     idle: [],
     held: new Set(),
+    found: { count: 0 },
     clock: { nowMs: () => nowMs },
     faults: { network: random.pick([0, 0, 0.03]) },
     nextId: (prefix) => {
@@ -127,7 +128,13 @@ export const createBillingSimulation = (seed: number, bug: BillingBug = {}) => {
     addRun(world, { askedBy: 'api', dueUntil: nowMs, arrearsUntil: nowMs, subscriptionId });
   };
   const credit = (): void => {
-    const invoice = tables.invoices[tables.invoices.length - 1 - random.below(Math.min(4, tables.invoices.length))];
+    const corrected = [...tables.periods.values()].filter(
+      ({ timing, state }) => timing === 'delta' && state === 'open',
+    );
+    const first = tables.periods.get(corrected.at(-1)?.correctsId ?? '')?.invoiceId;
+    const recent = tables.invoices[tables.invoices.length - 1 - random.below(Math.min(4, tables.invoices.length))];
+    // Above all one of which a delta is under way.
+    const invoice = random.chance(0.7) ? (tables.invoices.find(({ id }) => id === first) ?? recent) : recent;
     if (!invoice) return;
     for (let times = 1 + random.below(2); times > 0; times -= 1) void creditSome(world, crediting, locks, invoice.id);
   };
@@ -212,7 +219,8 @@ export const createBillingSimulation = (seed: number, bug: BillingBug = {}) => {
 
   /** All that anybody would do now, until nobody finds anything. */
   const workOff = async (): Promise<void> => {
-    for (let round = 0; round < 3; round += 1) {
+    for (let found = -1; found !== world.found.count; ) {
+      found = world.found.count;
       wake(world.idle.length);
       await settle();
       while (scheduler.runOne()) await settle();
@@ -260,5 +268,5 @@ export const createBillingSimulation = (seed: number, bug: BillingBug = {}) => {
     checks.atEnd();
     for (const process of [...raters, ...invoicers, crediting]) process.alive = false;
   };
-  return { run, checks, history: scheduler.history };
+  return { run, tables, checks, history: scheduler.history };
 };

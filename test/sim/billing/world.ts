@@ -17,6 +17,8 @@ export type World = {
   readonly broken: unknown[];
   /** Shards that raters hold on to while they work on them. */
   readonly held: Set<{ readonly process: Process; readonly shard: Shard }>;
+  /** How often a process found something to do. */
+  readonly found: { count: number };
   /** Processes that have nothing to do, until somebody wakes them. */
   readonly idle: { readonly process: Process; readonly wake: () => void }[];
   readonly nextId: (prefix: string) => string;
