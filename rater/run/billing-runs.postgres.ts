@@ -23,14 +23,8 @@ import type { RatingFailureCode } from '#schemas/rating-failure.ts';
 import { cutDeltas } from './cut-deltas.postgres.ts';
 import { cutDrafts } from './cut-drafts.postgres.ts';
 import { cutShards } from './cut-shards.postgres.ts';
-import {
-  type CutState,
-  type FreshPeriod,
-  freshPeriodsDue,
-  freshPeriodsOfMonth,
-  ofScope,
-  withoutClock,
-} from './cut-time.postgres.ts';
+import { freshPeriodsDue, freshPeriodsOfMonth, ofScope, withoutClock } from './cut-time.postgres.ts';
+import type { CutState, FreshPeriod } from './due-time.ts';
 import { addLatePeriods } from './late-periods.postgres.ts';
 import type { LateUsage } from './look-for-late-usage.ts';
 import { customersBilledTo, payersOf } from './payers.postgres.ts';

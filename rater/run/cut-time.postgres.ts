@@ -7,20 +7,22 @@ import {
   termsColumns,
   termsFromRow,
 } from '#platform/stores/subscription-terms.postgres.ts';
-import { periodIdOf } from '#schemas/billing-period.ts';
 import type { StoredTerms } from '#schemas/charge-schedule.ts';
-import {
-  type BilledPart,
-  type DuePart,
-  dueParts,
-  nextLook,
-  rememberedPeriods,
-  rememberedPeriodsAt,
-  type SchedulesOf,
-} from '#schemas/due-parts.ts';
-import { type Instant, monthFromText, monthNameOf, type Period } from '#schemas/period.ts';
-import type { SubscriptionTerms } from '#schemas/subscription-terms.ts';
+import { type BilledPart, dueParts, rememberedPeriods, type SchedulesOf } from '#schemas/due-parts.ts';
+import { type Instant, monthFromText, type Period } from '#schemas/period.ts';
 import { schedulesIn } from './billable-periods.ts';
+import {
+  afterOf,
+  type DueOfOne,
+  type DueTime,
+  type DueToCut,
+  dueOfAll,
+  dueTime,
+  type FreshPeriod,
+  freshOf,
+  monthNames,
+  type SubscribedTerms,
+} from './due-time.ts';
 import { onSameInvoice } from './payer-statements.ts';
 import { payersOf } from './payers.postgres.ts';
 
@@ -77,15 +79,6 @@ type SubscriptionRow = TermsRow & {
   cut_until: Date | null;
 };
 
-export type SubscribedTerms = {
-  readonly id: string;
-  readonly customerId: string;
-  readonly currency: string;
-  readonly terms: SubscriptionTerms;
-  /** All that was due until then is written down. */
-  readonly cutUntil: Instant | null;
-};
-
 const selectTerms = (where: string): string => `
 SELECT s.id, s.customer_id, s.currency, s.cut_until, ${termsColumns}, ${oneTimeChargesColumn}
 FROM subscriptions s WHERE s.organization_id = $1 AND ${where}`;
@@ -136,70 +129,6 @@ const readSchedules = async (
     [organizationId, [...ids]],
   );
   return schedulesIn(rows);
-};
-
-export type FreshPeriod = DuePart & {
-  readonly id: string;
-  readonly subscriptionId: string;
-  readonly customerId: string;
-  readonly currency: string;
-  readonly timeZone: string;
-  /** From 1, in the order of time: of its item and timing within its billing period. */
-  readonly segment: number;
-  /** In which it is due by the calendar of the zone; of what is in arrears, in which its last moment lies: 2026-10. */
-  readonly month: string;
-};
-
-const monthNames = (): ((instant: Instant, timeZone: string) => string) => {
-  const known = new Map<string, string>();
-  return (instant, timeZone) => {
-    const key = `${instant} ${timeZone}`;
-    const found = known.get(key) ?? monthNameOf(instant, timeZone);
-    if (known.size < 10_000) known.set(key, found);
-    return found;
-  };
-};
-
-const sameGroup = (a: BilledPart, b: BilledPart): boolean =>
-  a.item === b.item &&
-  a.timing === b.timing &&
-  a.isCounted === b.isCounted &&
-  a.billing.start === b.billing.start &&
-  a.billing.end === b.billing.end;
-
-const freshPeriod = (
-  { id: subscriptionId, customerId, currency, terms }: SubscribedTerms,
-  part: DuePart,
-  others: readonly BilledPart[],
-  monthOf: (instant: Instant, timeZone: string) => string,
-): FreshPeriod => {
-  const { timeZone } = terms.cycle;
-  // What is charged once has a group of its own.
-  const before =
-    part.timing === 'once'
-      ? []
-      : others.filter((other) => sameGroup(other, part) && other.span.start < part.span.start);
-  return {
-    ...part,
-    id: periodIdOf(subscriptionId, part),
-    subscriptionId,
-    customerId,
-    currency,
-    timeZone,
-    segment: before.length + 1,
-    month: monthOf(part.timing === 'arrears' ? part.dueAt - 1 : part.dueAt, timeZone),
-  };
-};
-
-const freshOf = (
-  subscribed: SubscribedTerms,
-  parts: readonly DuePart[],
-  written: readonly BilledPart[],
-  monthOf: (instant: Instant, timeZone: string) => string,
-): FreshPeriod[] => {
-  // Most often there is one part, and nothing beside it.
-  const others = parts.length + written.length > 1 ? [...written, ...parts] : [];
-  return parts.map((part) => freshPeriod(subscribed, part, others, monthOf));
 };
 
 /** No zone's calendar is further from that of UTC. */
@@ -253,71 +182,6 @@ export const freshPeriodsOfMonth = async (
   return ofMonth(subscribed, schedulesOf, written, asked, time);
 };
 
-export type DueToCut = {
-  /** Until when something falls due, and until when what was used does: late events are waited for. */
-  readonly dueUntil: Instant;
-  readonly arrearsUntil: Instant;
-  /** Null is everybody, as it is of the two that follow. */
-  readonly customerIds: readonly string[] | null;
-  readonly subscriptionId: string | null;
-  readonly subscriptionsMax: number | null;
-  /** Whose hour it is; null is that of all. */
-  readonly testClockId: string | null;
-};
-
-/** Until when a subscription is cut, and when it is to be looked at again. */
-export type CutState = {
-  readonly subscriptionId: string;
-  readonly cutUntil: Instant;
-  readonly nextDueAt: Instant | undefined;
-};
-
-const waitsForUsage = (part: DuePart, arrearsUntil: Instant): boolean =>
-  part.isMetered && part.timing === 'arrears' && part.dueAt > arrearsUntil;
-
-/** What is due of a subscription, and the name of what is billed together of it, which instants are waited for by. */
-type DueOfOne = {
-  readonly one: SubscribedTerms;
-  readonly billedWith: string;
-  readonly known: readonly BilledPart[];
-  readonly parts: readonly DuePart[];
-};
-
-/** By what is billed together, the instants at which usage is waited for. */
-const instantsThatWait = (
-  found: readonly DueOfOne[],
-  { arrearsUntil }: DueToCut,
-): ReadonlyMap<string, Set<Instant>> => {
-  const waiting = new Map<string, Set<Instant>>();
-  for (const { billedWith, parts } of found)
-    for (const part of parts) {
-      if (!waitsForUsage(part, arrearsUntil)) continue;
-      const instants = waiting.get(billedWith) ?? new Set();
-      waiting.set(billedWith, instants.add(part.dueAt));
-    }
-  return waiting;
-};
-
-/**
- * What falls due together is billed together: where usage is waited for, all that falls due at that instant waits.
- */
-const withoutWaiting = (
-  parts: readonly DuePart[],
-  waiting: ReadonlySet<Instant>,
-  { dueUntil, arrearsUntil }: DueToCut,
-): { due: readonly DuePart[]; cutUntil: Instant; lookAgain: Instant } => {
-  const waits = parts.filter(({ dueAt }) => waiting.has(dueAt));
-  if (waits.length === 0) return { due: parts, cutUntil: dueUntil, lookAgain: Number.POSITIVE_INFINITY };
-  const first = Math.min(...waits.map(({ dueAt }) => dueAt));
-  return {
-    due: parts.filter(({ dueAt }) => !waiting.has(dueAt)),
-    cutUntil: first - 1,
-    lookAgain: first + dueUntil - arrearsUntil,
-  };
-};
-
-const afterOf = ({ cutUntil, terms }: SubscribedTerms): Instant => cutUntil ?? terms.startedAt - 1;
-
 const readDue = async (
   client: Queryable,
   organizationId: string,
@@ -334,47 +198,13 @@ const readDue = async (
     organizationId,
     subscribed.map(({ customerId }) => customerId),
   );
-  const periodsIn = rememberedPeriods();
-  return subscribed.map((one) => {
-    const payer = payers.get(one.customerId);
-    const known = written.get(one.id) ?? [];
-    const start = afterOf(one);
-    return {
-      one,
-      billedWith: payer?.isConsolidated ? `${payer.id} ${one.currency}` : one.id,
-      known,
-      parts: start < dueUntil ? dueParts(one.terms, schedulesOf, known, { start, end: dueUntil }, periodsIn) : [],
-    };
-  });
+  return dueOfAll(subscribed, { schedulesOf, written, payers }, dueUntil);
 };
 
 /** What nobody has cut yet of what is due, with the subscriptions locked. */
-export const freshPeriodsDue = async (
-  client: Queryable,
-  organizationId: string,
-  asked: DueToCut,
-): Promise<{ periods: FreshPeriod[]; states: CutState[] }> => {
-  const { dueUntil } = asked;
+export const freshPeriodsDue = async (client: Queryable, organizationId: string, asked: DueToCut): Promise<DueTime> => {
   const subscribed = await lockedTerms(client, organizationId, whoIsDue(asked));
   const schedulesOf = await readSchedules(client, organizationId, subscribed);
   const found = await readDue(client, organizationId, asked, { subscribed, schedulesOf });
-  const waiting = instantsThatWait(found, asked);
-  const monthOf = monthNames();
-  const periodHolding = rememberedPeriodsAt(dueUntil);
-  const periods: FreshPeriod[] = [];
-  const states: CutState[] = [];
-  for (const { one, billedWith, known, parts } of found) {
-    const { due, cutUntil, lookAgain } = withoutWaiting(parts, waiting.get(billedWith) ?? new Set(), asked);
-    const next = Math.min(
-      lookAgain,
-      nextLook(one.terms, schedulesOf, dueUntil, periodHolding) ?? Number.POSITIVE_INFINITY,
-    );
-    for (const period of freshOf(one, due, known, monthOf)) periods.push(period);
-    states.push({
-      subscriptionId: one.id,
-      cutUntil: Math.max(cutUntil, afterOf(one)),
-      nextDueAt: next === Number.POSITIVE_INFINITY ? undefined : next,
-    });
-  }
-  return { periods, states };
+  return dueTime(found, asked, schedulesOf);
 };

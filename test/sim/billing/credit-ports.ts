@@ -1,0 +1,105 @@
+/** The ports of credit notes over the tables in memory: one transaction under two locks. */
+import assert from 'node:assert/strict';
+import type { CreditNote } from '#schemas/credit-note.ts';
+import { type Amount, addAmounts, zeroAmount } from '#schemas/money.ts';
+import type { CreditedLines, CreditedParts } from '../../../invoicer/credits/credit-lines.ts';
+import type { CreditDb, IssueCreditPorts, LockedInvoice } from '../../../invoicer/credits/issue-credit.ts';
+import type { Process } from '../scheduler.ts';
+import { periodsIn } from './cut-store.ts';
+import { invoiceOf, organizationId, type Tables } from './tables.ts';
+import { begin, commit, type Locks, underLock, type World } from './world.ts';
+
+const sumParts = (a: CreditedParts, b: CreditedParts): CreditedParts => ({
+  amount: addAmounts(a.amount, b.amount),
+  discounts: a.discounts.map((one, index) => addAmounts(one, b.discounts[index] ?? zeroAmount)),
+  taxes: a.taxes.map((one, index) => ({
+    amount: addAmounts(one.amount, b.taxes[index]?.amount ?? zeroAmount),
+    taxableAmount: addAmounts(one.taxableAmount, b.taxes[index]?.taxableAmount ?? zeroAmount),
+  })),
+});
+
+const partsOf = ({ amount, discounts, taxes }: CreditNote['lines'][number]): CreditedParts => ({
+  amount,
+  discounts: discounts.map((discount) => discount.amount),
+  taxes,
+});
+
+/** What was credited of each line so far. */
+export const creditedOf = ({ creditNotes }: Tables, invoiceId: string): CreditedLines => {
+  const lines = creditNotes.filter(({ invoice }) => invoice.id === invoiceId).flatMap((note) => note.lines);
+  const byLine = Map.groupBy(lines, ({ invoiceLine }) => invoiceLine);
+  return new Map([...byLine].map(([position, own]) => [position, own.map(partsOf).reduce(sumParts)]));
+};
+
+/** Whether a later invoice takes back some of what it bills. */
+const isTakenBack = (tables: Tables, invoiceId: string): boolean =>
+  periodsIn(tables)
+    .filter((period) => period.invoiceId === invoiceId)
+    .some((period) =>
+      periodsIn(tables).some(
+        (delta) =>
+          delta.correctsId === (period.correctsId ?? period.id) &&
+          delta.correction > period.correction &&
+          delta.state === 'billed' &&
+          invoiceOf(tables, delta.invoiceId)?.lines.some(
+            ({ billingPeriodId, amount }) => billingPeriodId === delta.id && amount < (0n as Amount),
+          ),
+      ),
+    );
+
+const lockedOf = (tables: Tables, invoiceId: string): LockedInvoice => {
+  const invoice = invoiceOf(tables, invoiceId);
+  const state = tables.states.get(invoiceId);
+  assert(invoice && state, `the invoice ${invoiceId} is issued`);
+  const customer = tables.customers.get(invoice.customerId);
+  return {
+    invoice,
+    state,
+    credited: creditedOf(tables, invoiceId),
+    isTakenBack: isTakenBack(tables, invoiceId),
+    clockNow: tables.clocks.get(customer?.clockId ?? '')?.now ?? null,
+    language: null,
+    timeZone: customer?.timeZone ?? 'UTC',
+  };
+};
+
+export type CreditTransaction = {
+  readonly ports: IssueCreditPorts;
+  readonly db: CreditDb;
+  readonly commit: () => Promise<void>;
+  readonly rollBack: () => void;
+};
+
+export const beginCredit = (world: World, process: Process, locks: Locks): CreditTransaction => {
+  const { tables, bug } = world;
+  const transaction = begin(process);
+  const underOwn = <T>(name: string, what: string, step: () => T): Promise<T> =>
+    underLock(world, locks, transaction, name, what, step);
+  const lock = bug.creditsWithoutLock ? world.nextId('nothing') : undefined;
+  const ports: IssueCreditPorts = {
+    lockInvoice: (_db, id) => underOwn(lock ?? `state ${id}`, `lock ${id}`, () => lockedOf(tables, id)),
+    lookAtInvoice: () => assert.fail('nobody only looks'),
+    lockSeries: () =>
+      underOwn('credit series', 'lock the series of credit notes', () => {
+        const { lastNumber: number, headHash: hash, numbering } = tables.creditSeries;
+        return { head: { number, hash }, numbering };
+      }),
+    issuingEntity: async () => undefined,
+    writeCreditNote: async (_db, { note, numbering, state }) => {
+      transaction.writes.push(() => {
+        tables.creditNotes.push(note);
+        tables.states.set(note.invoice.id, state);
+        const stems = new Set(numbering.map(({ stem }) => stem));
+        const others = tables.creditSeries.numbering.filter(({ stem }) => !stems.has(stem));
+        const head = { lastNumber: note.number, headHash: note.hash };
+        Object.assign(tables.creditSeries, { ...head, numbering: [...others, ...numbering] });
+      });
+    },
+    newCreditNoteId: () => world.nextId('crn'),
+  };
+  const rollBack = (): void => {
+    transaction.isOver = true;
+  };
+  const db: CreditDb = { organizationId, query: () => assert.fail('no statement is asked') };
+  return { ports, db, commit: () => commit(world, transaction, 'the credit note'), rollBack };
+};

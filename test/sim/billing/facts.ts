@@ -1,0 +1,104 @@
+/** What discounts and taxes of invoices go by, as discount-uses.postgres.ts and tax-facts.postgres.ts read it. */
+
+import type { InvoiceLine } from '#schemas/invoice.ts';
+import { type AppliedTax, parsePercentage } from '#schemas/tax-rate.ts';
+import type { DiscountedInvoices, DiscountFacts, TakenBack } from '../../../invoicer/discounts/discount-facts.ts';
+import type { ChargedTaxes, TaxedInvoices, TaxFacts } from '../../../invoicer/taxes/tax-facts.ts';
+import { periodsIn } from './cut-store.ts';
+import { invoiceOf, type PeriodRecord, type Tables } from './tables.ts';
+
+/** The charge in advance that a credit takes back some of, or the period that a delta corrects. */
+const chargeOf = (
+  tables: Tables,
+  { correctsId, timing, part, subscriptionId }: PeriodRecord,
+): PeriodRecord | undefined =>
+  timing === 'delta'
+    ? tables.periods.get(correctsId ?? '')
+    : periodsIn(tables).find(
+        (one) =>
+          one.timing === 'advance' &&
+          one.subscriptionId === subscriptionId &&
+          one.part.billing.end === part.billing.end &&
+          one.part.span.start === part.pricedAt,
+      );
+
+const chargesOf = (tables: Tables, creditIds: readonly string[]): [string, PeriodRecord][] =>
+  creditIds.flatMap((id): [string, PeriodRecord][] => {
+    const charge = chargeOf(tables, tables.periods.get(id) as PeriodRecord);
+    return charge ? [[id, charge]] : [];
+  });
+
+const issuedLines = (tables: Tables, { id, invoiceId }: PeriodRecord): InvoiceLine[] =>
+  (invoiceOf(tables, invoiceId)?.lines ?? []).filter(({ billingPeriodId }) => billingPeriodId === id);
+
+const takenBackOf = (tables: Tables, charge: PeriodRecord): TakenBack => {
+  const percentages = tables.discounts.filter(({ value }) => value.kind === 'percentage');
+  const lines = issuedLines(tables, charge).filter(({ discounts }) => discounts.length > 0);
+  const growing = new Set(percentages.map(({ couponId }) => couponId));
+  return {
+    chargeId: charge.id,
+    lines: charge.invoiceId
+      ? new Map(lines.map(({ chargeCode, amount, discounts }) => [chargeCode ?? '', { amount, discounts, growing }]))
+      : undefined,
+  };
+};
+
+export const discountFactsOf = (
+  tables: Tables,
+  { customerIds, creditIds, billingPeriodIds }: DiscountedInvoices,
+): DiscountFacts | undefined => {
+  const held = tables.discounts.filter(({ customerId }) => customerIds.includes(customerId));
+  const takenBack = new Map(chargesOf(tables, creditIds).map(([id, charge]) => [id, takenBackOf(tables, charge)]));
+  const hasNone =
+    held.length === 0 && ![...takenBack.values()].some(({ lines }) => lines !== undefined && lines.size > 0);
+  if (hasNone) return undefined;
+  const periods = billingPeriodIds.map((id) => tables.periods.get(id) as PeriodRecord);
+  return {
+    rounding: 'half_up',
+    held,
+    uses: tables.uses.filter(({ discountId }) => held.some(({ id }) => id === discountId)),
+    periods: new Map(periods.map(({ id, timing, part, dueAt }) => [id, { timing, start: part.billing.start, dueAt }])),
+    planIds: new Map([...tables.plans.values()].map(({ id, planId }) => [id, planId])),
+    priceOf: () => undefined,
+    takenBack,
+  };
+};
+
+const appliedOf = ({ taxes }: InvoiceLine): AppliedTax[] =>
+  taxes.map(({ taxRateId, code, name, percentage, isInclusive: inclusive, treatment }) => {
+    const parsed = parsePercentage(percentage) as AppliedTax['percentage'];
+    return { taxRateId, code, name, percentage: parsed, inclusive, treatment };
+  });
+
+const chargedTaxes = (tables: Tables, id: string, charge: PeriodRecord): ChargedTaxes => {
+  const isDelta = tables.periods.get(id)?.timing === 'delta';
+  const lines = issuedLines(tables, charge).filter(({ taxes }) => isDelta || taxes.length > 0);
+  return new Map(lines.map((line) => [line.chargeCode ?? '', appliedOf(line)]));
+};
+
+export const taxFactsOf = (tables: Tables, { customerIds, creditIds }: TaxedInvoices): TaxFacts | undefined => {
+  const charges = chargesOf(tables, creditIds).filter(([, { invoiceId }]) => invoiceId !== undefined);
+  const takenBack = new Map(charges.map(([id, charge]) => [id, chargedTaxes(tables, id, charge)]));
+  if (tables.taxRates.length === 0 && ![...takenBack.values()].some(({ size }) => size > 0)) return undefined;
+  const customers = customerIds.map(
+    (id): [string, TaxFacts['customers'] extends ReadonlyMap<string, infer C> ? C : never] => [
+      id,
+      {
+        country: null,
+        state: null,
+        taxIdCountries: [],
+        treatment: 'taxable',
+        exemptionReason: null,
+        taxRateIds: tables.customers.get(id)?.taxRateIds ?? [],
+      },
+    ],
+  );
+  return {
+    calculation: 'rates',
+    rates: tables.taxRates,
+    policy: { rounding: 'half_up', taxRounding: tables.taxRounding },
+    customers: new Map(customers),
+    categories: new Map(),
+    takenBack,
+  };
+};

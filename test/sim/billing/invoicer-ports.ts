@@ -1,0 +1,222 @@
+/** The ports of the invoicer over the tables in memory: each a statement or a transaction of PostgreSQL. */
+import assert from 'node:assert/strict';
+import type { Shard } from '#schemas/billing-run.ts';
+import type { IssuedInvoice } from '#schemas/invoice.ts';
+import { zeroAmount } from '#schemas/money.ts';
+import { defaultNumberFormat } from '#schemas/number-format.ts';
+import type {
+  ClosedCount,
+  ClosedShard,
+  InvoiceGroup,
+  IssuePorts,
+  SeriesState,
+} from '../../../invoicer/invoices/close-period.ts';
+import { plainTerms } from '../../../invoicer/invoices/draft-invoice.ts';
+import type { GroupedPeriod } from '../../../invoicer/invoices/grouped-periods.ts';
+import type { Process } from '../scheduler.ts';
+import { billedWith, periodsIn } from './cut-store.ts';
+import { discountFactsOf, taxFactsOf } from './facts.ts';
+import { firstFree, giveBack, ratedLinesAt, shardRow, toShard } from './rater-ports.ts';
+import { type PeriodRecord, type Run, ratedKey, type ShardRecord, type Tables } from './tables.ts';
+import { ask, begin, commit, isFree, type Locks, leaseMs, underLock, type World } from './world.ts';
+
+const timings = ['arrears', 'credit', 'advance', 'once', 'delta'];
+
+const byPlace = (a: PeriodRecord, b: PeriodRecord): number => {
+  const key = ({ customerId, subscriptionId, timing, part, id }: PeriodRecord) =>
+    `${customerId} ${subscriptionId} ${timings.indexOf(timing)} ${String(part.span.start).padStart(15, '0')} ${id}`;
+  return key(a) < key(b) ? -1 : 1;
+};
+
+/** As `ratedBefore` says it. */
+export const ratedBefore = ({ bug, tables }: World, { correctsId }: PeriodRecord): PeriodRecord => {
+  const isRated = ({ id, watermark = 0n }: PeriodRecord): boolean => tables.ratedLines.has(ratedKey(id, watermark));
+  const settled = periodsIn(tables).filter(
+    (one) => one.state !== 'open' && (one.id === correctsId || (one.correctsId === correctsId && !bug.forgetsDeltas)),
+  );
+  return settled.toSorted(
+    (a, b) => Number(isRated(b)) - Number(isRated(a)) || Number((b.watermark ?? 0n) - (a.watermark ?? 0n)),
+  )[0] as PeriodRecord;
+};
+
+/** Where money was given back by hand, or a bound would share discounts, it is for somebody to decide. */
+const policyOf = ({ tables }: World, delta: PeriodRecord): PeriodRecord['lateUsage'] => {
+  const own = periodsIn(tables).filter(
+    ({ id, correctsId }) => id === delta.correctsId || correctsId === delta.correctsId,
+  );
+  const isCredited = own.some(({ invoiceId = '' }) => {
+    const state = tables.states.get(invoiceId);
+    return state !== undefined && (state.amountCredited > 0n || state.state === 'voided');
+  });
+  const { spend_cap: cap, minimum_commitment: minimum } = tables.plans.get(delta.part.planVersionId)?.terms ?? {};
+  const lines = tables.invoices.flatMap((invoice) => invoice.lines);
+  const isDiscounted = lines.some(
+    ({ billingPeriodId, discounts }) => discounts.length > 0 && own.some(({ id }) => id === billingPeriodId),
+  );
+  return isCredited || ((cap || minimum) && isDiscounted) ? 'report_only' : delta.lateUsage;
+};
+
+const toGrouped = (world: World, period: PeriodRecord): GroupedPeriod => {
+  const { id, customerId, subscriptionId, part, correctsId } = period;
+  const grouped = {
+    billingPeriodId: id,
+    customerId,
+    subscriptionId,
+    planVersionId: part.planVersionId,
+    span: part.span,
+  };
+  if (correctsId === undefined) return grouped;
+  const before = ratedBefore(world, period);
+  const first = world.tables.periods.get(correctsId) as PeriodRecord;
+  return {
+    ...grouped,
+    correctsId,
+    correction: {
+      billingPeriodId: correctsId,
+      invoiceId: first.invoiceId as string,
+      before: { billingPeriodId: before.id, watermark: before.watermark as bigint },
+      lateUsage: policyOf(world, period),
+    },
+  };
+};
+
+const groupsOf = (world: World, { billingPeriodIds }: Shard): InvoiceGroup[] => {
+  const { tables } = world;
+  const due = billingPeriodIds.map((id) => tables.periods.get(id) as PeriodRecord);
+  const groups = Map.groupBy(due, (one) => `${billedWith(one)} ${one.dueAt}`);
+  return [...groups.values()].map((periods): InvoiceGroup => {
+    const customerId = (periods[0] as PeriodRecord).customerId;
+    return {
+      parties: { customerId, currency: 'USD', terms: plainTerms },
+      periods: periods.toSorted(byPlace).map((period) => toGrouped(world, period)),
+      creditIds: periods.filter(({ timing }) => timing === 'credit' || timing === 'delta').map(({ id }) => id),
+      timeZone: tables.customers.get(customerId)?.timeZone ?? 'UTC',
+      buyerDigest: null,
+      numbers: { format: defaultNumberFormat, timeZone: 'UTC' },
+    };
+  });
+};
+
+/** The organization with it, so that nobody else issues invoices of it. */
+const leaseOf = ({ tables, clock }: World, row: ShardRecord | undefined): Shard | undefined => {
+  if (!row) return undefined;
+  Object.assign(row, { attempts: row.attempts + 1, leasedUntil: clock.nowMs() + leaseMs });
+  tables.series.leasedUntil = row.leasedUntil;
+  return toShard(tables, row);
+};
+
+const isHeld = (tables: Tables, shard: Shard): boolean => {
+  const { state, attempts } = shardRow(tables, shard);
+  return state === 'rated' && attempts === shard.attempt;
+};
+
+const billedPeriods = ({ periods }: Tables, { billingPeriodIds }: Shard): ReadonlySet<string> =>
+  new Set(billingPeriodIds.filter((id) => periods.get(id)?.state !== 'open'));
+
+/** All of step 4 of close-period.ts; a billing period that is not open any more ends it. */
+const write = (world: World, shard: Shard, closed: ClosedShard, holdsOn: () => boolean): void => {
+  const { tables, clock } = world;
+  const billed = closed.invoices.flatMap(({ id, periods }) => periods.map((period) => ({ ...period, invoiceId: id })));
+  if (!world.bug.billsTwice)
+    for (const { billingPeriodId } of [...billed, ...closed.settled])
+      assert.equal(tables.periods.get(billingPeriodId)?.state, 'open', 'a billing period is billed already');
+  for (const { billingPeriodId, invoiceId, watermark } of billed)
+    Object.assign(tables.periods.get(billingPeriodId) as PeriodRecord, { state: 'billed', invoiceId, watermark });
+  for (const { billingPeriodId, state } of closed.settled)
+    Object.assign(tables.periods.get(billingPeriodId) as PeriodRecord, { state, watermark: shard.watermark });
+  for (const invoice of closed.invoices) {
+    tables.invoices.push(invoice);
+    const amountPaid = zeroAmount;
+    tables.states.set(invoice.id, { state: 'issued', amountCredited: zeroAmount, amountPaid });
+  }
+  tables.uses.push(...closed.uses);
+  const stems = new Set(closed.numbering.map(({ stem }) => stem));
+  tables.series.numbering = [...tables.series.numbering.filter(({ stem }) => !stems.has(stem)), ...closed.numbering];
+  const row = shardRow(tables, shard);
+  if (row.state === 'rated') Object.assign(row, { state: 'issued', attempts: 0, leasedUntil: null });
+  const run = tables.runs.get(shard.runId) as Run;
+  const isLast = !tables.shards.some(
+    ({ runId, state }) => runId === run.id && (state === 'rated' || state === 'queued'),
+  );
+  if (run.state === 'running' && run.isCut && isLast)
+    Object.assign(run, { state: 'completed', updatedAt: clock.nowMs() });
+  const last = closed.invoices.at(-1) as IssuedInvoice | undefined;
+  if (last) Object.assign(tables.series, { lastNumber: last.number, headHash: last.hash });
+  tables.series.leasedUntil = holdsOn() ? clock.nowMs() + leaseMs : null;
+};
+
+export const invoicerPorts = (world: World, process: Process, locks: Locks): IssuePorts => {
+  const { tables, clock } = world;
+  const call = <T>(what: string, apply: () => T): Promise<T> => ask(world, process, what, apply);
+  const free = (shard: Shard): void => {
+    if (isHeld(tables, shard)) tables.series.leasedUntil = null;
+  };
+  const rated = (): ShardRecord[] => tables.shards.filter(({ state }) => state === 'rated');
+  const ports: IssuePorts = {
+    leaseShard: () =>
+      call('lease a shard to issue', () => {
+        if (!isFree(tables.series, clock.nowMs())) return undefined;
+        return leaseOf(world, firstFree(rated(), clock.nowMs()));
+      }),
+    leaseNext: ({ runId }) =>
+      call('lease the next shard', () => {
+        const row = firstFree(
+          rated().filter((one) => one.runId === runId),
+          clock.nowMs(),
+        );
+        if (!row) return undefined;
+        Object.assign(row, { attempts: row.attempts + 1, leasedUntil: clock.nowMs() + leaseMs });
+        return toShard(tables, row);
+      }),
+    putBack: (shard) =>
+      call('put a shard back', () => {
+        free(shard);
+        const row = shardRow(tables, shard);
+        if (row.attempts === shard.attempt) Object.assign(row, { attempts: shard.attempt - 1, leasedUntil: null });
+      }),
+    ratedLines: (shard, ids) =>
+      call('rated lines', () =>
+        ids.flatMap((id) => ratedLinesAt(tables, tables.periods.get(id) as PeriodRecord, shard.watermark)),
+      ),
+    linesBefore: (periods) =>
+      call('lines before', () =>
+        periods.flatMap(({ correction }) => {
+          if (!correction) return [];
+          const { billingPeriodId, watermark } = correction.before;
+          return ratedLinesAt(tables, tables.periods.get(billingPeriodId) as PeriodRecord, watermark);
+        }),
+      ),
+    invoiceGroups: (shard) => call('what is an invoice', () => groupsOf(world, shard)),
+    billedPeriods: (shard) => call('what is billed', () => billedPeriods(tables, shard)),
+    taxFacts: (invoices) => call('taxes', () => taxFactsOf(tables, invoices)),
+    taxEngine: () => assert.fail('no engine is asked'),
+    discountFacts: (invoices) => call('discounts', () => discountFactsOf(tables, invoices)),
+    commit: async (shard, issue, _hour, _elapsedMs, holdsOn, discounted): Promise<ClosedCount> => {
+      const transaction = begin(process);
+      const what = `issue ${shard.runId} ${shard.shardNumber}`;
+      const closed = await underLock(world, locks, transaction, 'series', what, () => {
+        const state: SeriesState = {
+          head: { number: tables.series.lastNumber, hash: tables.series.headHash },
+          numbering: tables.series.numbering,
+          alreadyBilled: world.bug.billsTwice ? new Set() : billedPeriods(tables, shard),
+          draftIds: new Set(),
+          draftMinutes: 0,
+          discounts: discountFactsOf(tables, discounted),
+        };
+        return issue(state);
+      });
+      transaction.writes.push(() => write(world, shard, closed, holdsOn));
+      await commit(world, transaction, what);
+      return { issued: closed.invoices.length, drafted: 0 };
+    },
+    giveUp: (shard, error) =>
+      call('give up issuing', () => {
+        free(shard);
+        giveBack(world, shardRow(tables, shard), shard.attempt, error);
+      }),
+    nowMs: () => clock.nowMs(),
+    newInvoiceId: () => world.nextId('inv'),
+    stopwatch: () => () => 0,
+  };
+  return world.bug.invoicer?.(ports, world) ?? ports;
+};
