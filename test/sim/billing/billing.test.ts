@@ -62,14 +62,18 @@ describe('billing in simulation', () => {
     for (const seed of [1, 2, 3]) expect(await failureOf(seed, bug)).toBe(await failureOf(seed, bug));
   });
 
-  it.each(Object.entries(plantedBugs))('finds a planted bug within 300 seeds: %s', async (_name, bug) => {
-    for (let seed = 1; seed <= 300; seed += 1) {
-      const failure = await failureOf(seed, bug);
-      if (failure === undefined) continue;
-      // It says what does not hold, and no more than that something was thrown.
-      expect(failure).not.toContain('    at ');
-      return;
-    }
-    expect.fail('no seed found it');
-  });
+  it.each(Object.entries(plantedBugs))(
+    'finds a planted bug within 300 seeds: %s',
+    { timeout: 120_000 },
+    async (_name, bug) => {
+      for (let seed = 1; seed <= 300; seed += 1) {
+        const failure = await failureOf(seed, bug);
+        if (failure === undefined) continue;
+        // It says what does not hold, and no more than that something was thrown.
+        expect(failure).not.toContain('    at ');
+        return;
+      }
+      expect.fail('no seed found it');
+    },
+  );
 });

@@ -265,6 +265,11 @@ export const createBillingSimulation = (seed: number, bug: BillingBug = {}) => {
       await settle();
     }
     await calmDown();
+    // What comes late once more, and again, is held against the deltas before it.
+    for (let wave = 0; wave < 2; wave += 1) {
+      for (let count = 0; count < 3; count += 1) (random.chance(0.7) ? send : amend)();
+      await calmDown();
+    }
     checks.atEnd();
     for (const process of [...raters, ...invoicers, crediting]) process.alive = false;
   };
