@@ -1,8 +1,8 @@
 /** The ports of credit notes over the tables in memory: one transaction under two locks. */
 import assert from 'node:assert/strict';
 import type { CreditNote } from '#schemas/credit-note.ts';
-import { type Amount, addAmounts, zeroAmount } from '#schemas/money.ts';
-import type { CreditedLines, CreditedParts } from '../../../invoicer/credits/credit-lines.ts';
+import { addAmounts, sumAmounts, zeroAmount } from '#schemas/money.ts';
+import type { CreditedLines, CreditedParts } from '../../../invoicer/corrections/credit-lines.ts';
 import type { CreditDb, IssueCreditPorts, LockedInvoice } from '../../../invoicer/credits/issue-credit.ts';
 import type { Process } from '../scheduler.ts';
 import { periodsIn } from './cut-store.ts';
@@ -42,7 +42,8 @@ const isTakenBack = (tables: Tables, invoiceId: string): boolean =>
           delta.correction > period.correction &&
           delta.state === 'billed' &&
           invoiceOf(tables, delta.invoiceId)?.lines.some(
-            ({ billingPeriodId, amount }) => billingPeriodId === delta.id && amount < (0n as Amount),
+            ({ billingPeriodId, amount, discounts }) =>
+              billingPeriodId === delta.id && amount < sumAmounts(discounts.map((one) => one.amount)),
           ),
       ),
     );

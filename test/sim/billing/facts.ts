@@ -1,19 +1,16 @@
-/** What discounts and taxes of invoices go by, as discount-uses.postgres.ts and tax-facts.postgres.ts read it. */
-
+/** What discounts and taxes of invoices go by, as discount-facts.postgres.ts and tax-facts.postgres.ts read it. */
 import type { InvoiceLine } from '#schemas/invoice.ts';
 import { type AppliedTax, parsePercentage } from '#schemas/tax-rate.ts';
+import type { BilledBefore } from '../../../invoicer/corrections/billed-before.ts';
 import type { DiscountedInvoices, DiscountFacts, TakenBack } from '../../../invoicer/discounts/discount-facts.ts';
 import type { ChargedTaxes, TaxedInvoices, TaxFacts } from '../../../invoicer/taxes/tax-facts.ts';
 import { periodsIn } from './cut-store.ts';
 import { invoiceOf, type PeriodRecord, type Tables } from './tables.ts';
 
-/** The charge in advance that a credit takes back some of, or the period that a delta corrects. */
-const chargeOf = (
-  tables: Tables,
-  { correctsId, timing, part, subscriptionId }: PeriodRecord,
-): PeriodRecord | undefined =>
+/** The charge in advance that a credit takes back some of. */
+const chargeOf = (tables: Tables, { timing, part, subscriptionId }: PeriodRecord): PeriodRecord | undefined =>
   timing === 'delta'
-    ? tables.periods.get(correctsId ?? '')
+    ? undefined
     : periodsIn(tables).find(
         (one) =>
           one.timing === 'advance' &&
@@ -32,16 +29,41 @@ const issuedLines = (tables: Tables, { id, invoiceId }: PeriodRecord): InvoiceLi
   (invoiceOf(tables, invoiceId)?.lines ?? []).filter(({ billingPeriodId }) => billingPeriodId === id);
 
 const takenBackOf = (tables: Tables, charge: PeriodRecord): TakenBack => {
-  const percentages = tables.discounts.filter(({ value }) => value.kind === 'percentage');
   const lines = issuedLines(tables, charge).filter(({ discounts }) => discounts.length > 0);
-  const growing = new Set(percentages.map(({ couponId }) => couponId));
   return {
     chargeId: charge.id,
     lines: charge.invoiceId
-      ? new Map(lines.map(({ chargeCode, amount, discounts }) => [chargeCode ?? '', { amount, discounts, growing }]))
+      ? new Map(lines.map(({ chargeCode, amount, discounts }) => [chargeCode ?? '', { amount, discounts }]))
       : undefined,
   };
 };
+
+const billedBeforeOf = (tables: Tables, delta: PeriodRecord): BilledBefore => {
+  const billed = periodsIn(tables)
+    .filter(({ id, correctsId, state }) => state === 'billed' && [id, correctsId].includes(delta.correctsId as string))
+    .toSorted((a, b) => a.correction - b.correction);
+  const first = invoiceOf(tables, billed[0]?.invoiceId);
+  const uses = tables.uses.filter(({ invoiceId, isOnce }) => isOnce && invoiceId === first?.id);
+  return {
+    issuedAt: first?.issuedAt as number,
+    onceIds: new Set(uses.map(({ discountId }) => discountId)),
+    lines: billed.flatMap((period) =>
+      issuedLines(tables, period).map((line) => ({
+        ...line,
+        chargeCode: line.chargeCode ?? '',
+        correction: period.correction,
+      })),
+    ),
+  };
+};
+
+const deltasBefore = (tables: Tables, ids: readonly string[]): ReadonlyMap<string, BilledBefore> =>
+  new Map(
+    ids
+      .flatMap((id) => tables.periods.get(id) ?? [])
+      .filter(({ timing }) => timing === 'delta')
+      .map((delta) => [delta.id, billedBeforeOf(tables, delta)]),
+  );
 
 export const discountFactsOf = (
   tables: Tables,
@@ -61,6 +83,7 @@ export const discountFactsOf = (
     planIds: new Map([...tables.plans.values()].map(({ id, planId }) => [id, planId])),
     priceOf: () => undefined,
     takenBack,
+    billedBefore: deltasBefore(tables, creditIds),
   };
 };
 
@@ -70,16 +93,19 @@ const appliedOf = ({ taxes }: InvoiceLine): AppliedTax[] =>
     return { taxRateId, code, name, percentage: parsed, inclusive, treatment };
   });
 
-const chargedTaxes = (tables: Tables, id: string, charge: PeriodRecord): ChargedTaxes => {
-  const isDelta = tables.periods.get(id)?.timing === 'delta';
-  const lines = issuedLines(tables, charge).filter(({ taxes }) => isDelta || taxes.length > 0);
+const chargedTaxes = (tables: Tables, charge: PeriodRecord): ChargedTaxes => {
+  const lines = issuedLines(tables, charge).filter(({ taxes }) => taxes.length > 0);
   return new Map(lines.map((line) => [line.chargeCode ?? '', appliedOf(line)]));
 };
 
 export const taxFactsOf = (tables: Tables, { customerIds, creditIds }: TaxedInvoices): TaxFacts | undefined => {
   const charges = chargesOf(tables, creditIds).filter(([, { invoiceId }]) => invoiceId !== undefined);
-  const takenBack = new Map(charges.map(([id, charge]) => [id, chargedTaxes(tables, id, charge)]));
-  if (tables.taxRates.length === 0 && ![...takenBack.values()].some(({ size }) => size > 0)) return undefined;
+  const takenBack = new Map(charges.map(([id, charge]) => [id, chargedTaxes(tables, charge)]));
+  const billedBefore = deltasBefore(tables, creditIds);
+  const wasTaxed =
+    [...takenBack.values()].some(({ size }) => size > 0) ||
+    [...billedBefore.values()].some(({ lines }) => lines.some(({ taxes }) => taxes.length > 0));
+  if (tables.taxRates.length === 0 && !wasTaxed) return undefined;
   const customers = customerIds.map(
     (id): [string, TaxFacts['customers'] extends ReadonlyMap<string, infer C> ? C : never] => [
       id,
@@ -100,5 +126,6 @@ export const taxFactsOf = (tables: Tables, { customerIds, creditIds }: TaxedInvo
     customers: new Map(customers),
     categories: new Map(),
     takenBack,
+    billedBefore,
   };
 };

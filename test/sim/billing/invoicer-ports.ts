@@ -39,22 +39,21 @@ export const ratedBefore = ({ bug, tables }: World, { correctsId }: PeriodRecord
   )[0] as PeriodRecord;
 };
 
-/** Where money was given back by hand, or a bound would share discounts, it is for somebody to decide. */
-const policyOf = ({ tables }: World, delta: PeriodRecord): PeriodRecord['lateUsage'] => {
-  const own = periodsIn(tables).filter(
-    ({ id, correctsId }) => id === delta.correctsId || correctsId === delta.correctsId,
-  );
-  const isCredited = own.some(({ invoiceId = '' }) => {
-    const state = tables.states.get(invoiceId);
+/** Of the invoices that billed something of what a delta corrects. */
+const correctedInvoices = (tables: Tables, delta: PeriodRecord): string[] =>
+  periodsIn(tables)
+    .filter(({ id, correctsId }) => id === delta.correctsId || correctsId === delta.correctsId)
+    .flatMap(({ invoiceId }) => invoiceId ?? []);
+
+/** Where money was given back by hand, it is for somebody to decide. */
+const isGivenBack = (tables: Tables, delta: PeriodRecord): boolean =>
+  correctedInvoices(tables, delta).some((id) => {
+    const state = tables.states.get(id);
     return state !== undefined && (state.amountCredited > 0n || state.state === 'voided');
   });
-  const { spend_cap: cap, minimum_commitment: minimum } = tables.plans.get(delta.part.planVersionId)?.terms ?? {};
-  const lines = tables.invoices.flatMap((invoice) => invoice.lines);
-  const isDiscounted = lines.some(
-    ({ billingPeriodId, discounts }) => discounts.length > 0 && own.some(({ id }) => id === billingPeriodId),
-  );
-  return isCredited || ((cap || minimum) && isDiscounted) ? 'report_only' : delta.lateUsage;
-};
+
+const deltasOf = (tables: Tables, ids: readonly string[]): PeriodRecord[] =>
+  ids.flatMap((id) => tables.periods.get(id) ?? []).filter(({ timing }) => timing === 'delta');
 
 const toGrouped = (world: World, period: PeriodRecord): GroupedPeriod => {
   const { id, customerId, subscriptionId, part, correctsId } = period;
@@ -75,7 +74,7 @@ const toGrouped = (world: World, period: PeriodRecord): GroupedPeriod => {
       billingPeriodId: correctsId,
       invoiceId: first.invoiceId as string,
       before: { billingPeriodId: before.id, watermark: before.watermark as bigint },
-      lateUsage: policyOf(world, period),
+      lateUsage: isGivenBack(world.tables, period) ? 'report_only' : period.lateUsage,
     },
   };
 };
@@ -194,6 +193,11 @@ export const invoicerPorts = (world: World, process: Process, locks: Locks): Iss
     commit: async (shard, issue, _hour, _elapsedMs, holdsOn, discounted): Promise<ClosedCount> => {
       const transaction = begin(process);
       const what = `issue ${shard.runId} ${shard.shardNumber}`;
+      await underLock(world, locks, transaction, 'series', what, () => {});
+      const deltas = deltasOf(tables, discounted.creditIds);
+      const corrected = new Set(deltas.flatMap((delta) => correctedInvoices(tables, delta)));
+      for (const id of [...corrected].toSorted())
+        await underLock(world, locks, transaction, `state ${id}`, `lock ${id}`, () => {});
       const closed = await underLock(world, locks, transaction, 'series', what, () => {
         const state: SeriesState = {
           head: { number: tables.series.lastNumber, hash: tables.series.headHash },
@@ -201,6 +205,7 @@ export const invoicerPorts = (world: World, process: Process, locks: Locks): Iss
           alreadyBilled: world.bug.billsTwice ? new Set() : billedPeriods(tables, shard),
           draftIds: new Set(),
           draftMinutes: 0,
+          givenBack: new Set(deltas.filter((delta) => isGivenBack(tables, delta)).map(({ id }) => id)),
           discounts: discountFactsOf(tables, discounted),
         };
         return issue(state);

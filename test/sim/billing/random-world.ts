@@ -135,6 +135,7 @@ export const addDiscount = (tables: Tables, random: Random, customerId: string, 
     customerId,
     subscriptionId: null,
     startedAt: nowMs,
+    endedAt: null,
     expiresAt: null,
     value: random.chance(0.6)
       ? { kind: 'percentage', percentage: parsePercentage(String(1 + random.below(60))) as Percentage }
