@@ -80,14 +80,24 @@ ON CONFLICT (organization_id) DO UPDATE SET looked_at = excluded.looked_at,
   looked_sequence = greatest(late_usage_looks.looked_sequence, excluded.looked_sequence)`;
 
 /**
+ * Whether something was billed since the look began, by a run that has ended: usage of its time, or behind its
+ * watermark, was not asked for.
+ */
+const isOutdated = ({ after, billedUntil }: LateUsage, now: LookRow | undefined): boolean =>
+  now !== undefined &&
+  (now.billed_until.getTime() > billedUntil || (now.first_watermark !== null && now.first_watermark < after));
+
+/**
  * Writes down which billed periods may have changed, and how far that is looked at, in the caller's transaction. The
- * bound is read first: a run that has ended by then has billed what it bills.
+ * bound is read first: a run that has ended by then has billed what it bills. Where that is more than was billed when
+ * the look began, the next run looks again.
  */
 export const addLatePeriods = async (
   client: Queryable,
   run: { readonly id: string; readonly organization_id: string },
-  { after, upTo, arrivals }: LateUsage,
+  late: LateUsage,
 ): Promise<void> => {
+  const { after, upTo, arrivals } = late;
   const of = run.organization_id;
   const bound = await client.query<{ lowest: bigint | null; is_unknown: boolean }>(boundStatement, [of, run.id]);
   await client.query(addStatement, [
@@ -100,6 +110,7 @@ export const addLatePeriods = async (
     upTo,
   ]);
   const { lowest, is_unknown: isUnknown } = bound.rows[0] ?? { lowest: null, is_unknown: false };
-  if (isUnknown) return;
+  const now = await client.query<LookRow>(lookStatement, [of]);
+  if (isUnknown || isOutdated(late, now.rows[0])) return;
   await client.query(lookedStatement, [of, lowest !== null && lowest < upTo ? lowest : upTo]);
 };

@@ -56,7 +56,7 @@ const linesOf = async (customer: string): Promise<string[]> => {
 };
 
 beforeAll(async () => {
-  const services = parts.billedUsage;
+  const services = [...parts.billedUsage, ...parts.amendedUsage];
   pipeline = await startPipeline(inject('serverUrls'), { MILLRACE_RATER_SHARD_SIZE: '4', ...leases }, { services });
   await made('/v1/meters', { code: 'calls', name: 'Calls', event: 'call', aggregation: 'count' });
   await made('/v1/plans', { code: 'used', name: 'Used', currency: 'USD', charges: [calls('1.00')] });

@@ -115,7 +115,16 @@ const isLateFor = (tables: Tables, period: PeriodRecord, { customer, firstAt, la
   return sequence > last && !deltas.some(({ state }) => state === 'open');
 };
 
-const addLatePeriods = ({ tables, bug }: World, run: Run, { after, upTo, arrivals }: LateUsage): void => {
+/** Whether something was billed since the look began. */
+const isOutdated = (tables: Tables, { after, billedUntil }: LateUsage): boolean => {
+  const billed = periodsIn(tables).filter(({ state, timing }) => state === 'billed' && timing === 'arrears');
+  return billed.some(
+    ({ part, watermark }) => part.span.end > billedUntil || (tables.looked === undefined && (watermark ?? 0n) < after),
+  );
+};
+
+const addLatePeriods = ({ tables, bug }: World, run: Run, late: LateUsage): void => {
+  const { after, upTo, arrivals } = late;
   const amended = tables.messages.flatMap(({ isAmendment, isNumbered, before, usage }, index): Arrived[] => {
     const own = BigInt(index + 1);
     if (!isAmendment || (isNumbered && (own <= after || own > upTo))) return [];
@@ -130,6 +139,7 @@ const addLatePeriods = ({ tables, bug }: World, run: Run, { after, upTo, arrival
       id !== run.id && (state === 'queued' || state === 'running') && (watermark !== undefined || attempts > 0),
   );
   if (!bug.looksPastOthers && others.some(({ watermark }) => watermark === undefined)) return;
+  if (isOutdated(tables, late)) return;
   const marks = bug.looksPastOthers ? [] : others.map(({ watermark }) => watermark as bigint);
   const to = [upTo, ...marks].reduce((least, one) => (one < least ? one : least));
   if (tables.looked === undefined || to > tables.looked) tables.looked = to;
