@@ -126,7 +126,7 @@ export const createComponents = (examples: Readonly<Record<string, unknown>>): C
     return Object.fromEntries(Object.entries(inner as Json).map(([name, schema]) => [name, toJson(schema)]));
   };
   // Routes have their schemas in common: an object that was made JSON once is not made again, and of what has become
-  // the same object no comparison below looks at the inside. It makes a document in a third of the time.
+  // the same object no comparison below looks at the inside.
   const known = new WeakMap<object, unknown>();
   const toJson = (value: unknown): unknown => {
     if (typeof value !== 'object' || value === null) return value;
