@@ -74,6 +74,7 @@ import { type QuotePorts, quoteRoutes } from './quotes/quote-routes.ts';
 import { createQuoteStore } from './quotes/quotes.postgres.ts';
 import { type ReconciliationPorts, reconciliationRoutes } from './reconciliation/reconciliation-routes.ts';
 import type { Routes } from './route/define-route.ts';
+import { carriedPeriods } from './runs/carried-periods.postgres.ts';
 import { ratingFailures } from './runs/rating-failures.postgres.ts';
 import { type RatingRunPorts, ratingRunRoutes } from './runs/rating-run-routes.ts';
 import { ratingRuns } from './runs/rating-runs.postgres.ts';
@@ -137,6 +138,7 @@ export const createStores = (vault: Vault) => ({
   lateUsage: lateUsageReader,
   ratingRuns,
   ratingFailures,
+  carriedPeriods,
   simulations: simulationStore,
   testClocks: testClockStore,
   issuingEntities: issuingEntityStore,

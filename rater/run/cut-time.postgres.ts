@@ -267,6 +267,7 @@ export type DueToCut = {
 /** Until when a subscription is cut, and when it is to be looked at again. */
 export type CutState = {
   readonly subscriptionId: string;
+  readonly customerId: string;
   readonly cutUntil: Instant;
   readonly nextDueAt: Instant | undefined;
 };
@@ -367,6 +368,7 @@ export const freshPeriodsDue = async (
     for (const period of freshOf(one, due, known, monthOf)) periods.push(period);
     states.push({
       subscriptionId: one.id,
+      customerId: one.customerId,
       cutUntil: Math.max(cutUntil, afterOf(one)),
       nextDueAt: next === Number.POSITIVE_INFINITY ? undefined : next,
     });

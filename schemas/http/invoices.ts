@@ -170,6 +170,11 @@ export const InvoicePeriod = Type.Object(
       ...idOf('bpd'),
       description: 'Of a delta: the billing period that was billed before.',
     }),
+    carried_over_from: Type.Optional({
+      ...HashedInstant,
+      description:
+        'When it fell due first, where it was carried over from an invoice that would have come to less than the minimum.',
+    }),
   },
   {
     ...closed,
