@@ -79,7 +79,8 @@ export const documentOfInvoice = (
     currency,
     documentNumber: invoice.documentNumber ?? String(invoice.number),
     issuedAt: invoice.issuedAt,
-    dueAt: invoice.dueAt,
+    // Without terms it is due on receipt, which is no day.
+    dueAt: invoice.paymentDays === null ? null : invoice.dueAt,
     purchaseOrder: invoice.purchaseOrder,
     customFields: invoice.customFields,
     seller: seller && sellerParty(seller),

@@ -220,7 +220,9 @@ const headFields = {
   buyer_digest: Type.Union([Type.String({ pattern: '^[0-9a-f]{64}$' }), Type.Null()], {
     description: 'A digest of the details of the buyer as they stood.',
   }),
-  due_at: Type.Union([HashedInstant, Type.Null()], { description: 'Null where no payment terms were agreed.' }),
+  due_at: Type.Union([HashedInstant, Type.Null()], {
+    description: 'With the issue where no payment terms were agreed; null of a draft.',
+  }),
   subscription_id: ofOnlyPeriod(idOf('sub'), 'The subscription'),
   customer_id: idOf('cus'),
   plan_version_id: ofOnlyPeriod(idOf('plv'), 'The plan version'),
