@@ -79,8 +79,7 @@ export const documentOfInvoice = (
     currency,
     documentNumber: invoice.documentNumber ?? String(invoice.number),
     issuedAt: invoice.issuedAt,
-    // Without terms it is due on receipt, which is no day.
-    dueAt: invoice.paymentDays === null ? null : invoice.dueAt,
+    dueAt: invoice.dueAt,
     purchaseOrder: invoice.purchaseOrder,
     customFields: invoice.customFields,
     seller: seller && sellerParty(seller),

@@ -221,7 +221,7 @@ const headFields = {
     description: 'A digest of the details of the buyer as they stood.',
   }),
   due_at: Type.Union([HashedInstant, Type.Null()], {
-    description: 'With the issue where no payment terms were agreed; null of a draft.',
+    description: 'Null where no payment terms were agreed.',
   }),
   subscription_id: ofOnlyPeriod(idOf('sub'), 'The subscription'),
   customer_id: idOf('cus'),
