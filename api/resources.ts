@@ -48,6 +48,7 @@ import { billingFactsOf } from './events/event-billing.postgres.ts';
 import { type EventPorts, eventRoutes } from './events/event-routes.ts';
 import { type ExplainPorts, explainRoutes } from './explain/explain-routes.ts';
 import { ratedLines } from './explain/rated-lines.postgres.ts';
+import { creditNoteExports } from './exports/credit-note-exports.postgres.ts';
 import { customerExportRoutes } from './exports/customer-export-routes.ts';
 import type { ExportPorts } from './exports/export-customer.ts';
 import { exportedRows } from './exports/exported-rows.postgres.ts';
@@ -151,6 +152,7 @@ export const createStores = (vault: Vault) => ({
   auditLog,
   exportedRows,
   invoiceExports,
+  creditNoteExports,
 });
 
 /** The stores, and what some routes need beyond them, each as its file declares it. */
