@@ -49,6 +49,7 @@ import { billingFactsOf } from './events/event-billing.postgres.ts';
 import { type EventPorts, eventRoutes } from './events/event-routes.ts';
 import { type ExplainPorts, explainRoutes } from './explain/explain-routes.ts';
 import { ratedLines } from './explain/rated-lines.postgres.ts';
+import { creditNoteExports } from './exports/credit-note-exports.postgres.ts';
 import { customerExportRoutes } from './exports/customer-export-routes.ts';
 import type { ExportPorts } from './exports/export-customer.ts';
 import { exportedRows } from './exports/exported-rows.postgres.ts';
@@ -75,6 +76,7 @@ import { type QuotePorts, quoteRoutes } from './quotes/quote-routes.ts';
 import { createQuoteStore } from './quotes/quotes.postgres.ts';
 import { type ReconciliationPorts, reconciliationRoutes } from './reconciliation/reconciliation-routes.ts';
 import type { Routes } from './route/define-route.ts';
+import { carriedPeriods } from './runs/carried-periods.postgres.ts';
 import { ratingFailures } from './runs/rating-failures.postgres.ts';
 import { type RatingRunPorts, ratingRunRoutes } from './runs/rating-run-routes.ts';
 import { ratingRuns } from './runs/rating-runs.postgres.ts';
@@ -137,6 +139,7 @@ export const createStores = (vault: Vault) => ({
   lateUsage: lateUsageReader,
   ratingRuns,
   ratingFailures,
+  carriedPeriods,
   simulations: simulationStore,
   testClocks: testClockStore,
   issuingEntities: issuingEntityStore,
@@ -149,6 +152,7 @@ export const createStores = (vault: Vault) => ({
   auditLog,
   exportedRows,
   invoiceExports,
+  creditNoteExports,
 });
 
 /** The stores, and what some routes need beyond them, each as its file declares it. */

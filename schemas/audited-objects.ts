@@ -145,23 +145,26 @@ export const auditedObjects = {
   organization: withColumns(
     withColumns(
       withColumns(
-        {
-          ...organizationOfForm1,
-          form: 2,
-          earlier: [organizationOfForm1],
-          columns: {
-            ...organizationOfForm1.columns,
-            rounding: 'text',
-            metadata: 'text',
-            version: 'text',
-            updated_at: 'instant',
+        withColumns(
+          {
+            ...organizationOfForm1,
+            form: 2,
+            earlier: [organizationOfForm1],
+            columns: {
+              ...organizationOfForm1.columns,
+              rounding: 'text',
+              metadata: 'text',
+              version: 'text',
+              updated_at: 'instant',
+            },
           },
-        },
-        { closing_automatic: 'text', closing_grace_minutes: 'text' },
+          { closing_automatic: 'text', closing_grace_minutes: 'text' },
+        ),
+        { issuing_entity_id: 'text', payment_days: 'text' },
       ),
-      { issuing_entity_id: 'text', payment_days: 'text' },
+      { draft_minutes: 'text', tax_rounding: 'text', tax_calculation: 'text' },
     ),
-    { draft_minutes: 'text', tax_rounding: 'text', tax_calculation: 'text' },
+    { minimum_invoice_amounts: 'text' },
   ),
   api_key: {
     table: 'api_keys',
@@ -231,13 +234,16 @@ export const auditedObjects = {
   credit_unit_rate: appendedRow('credit_unit_rate', { credit_unit_id: 'text', rate_number: 'text', ...rateColumns }),
   customer: withColumns(
     withColumns(
-      withColumns(withColumns(withColumns(ofOneRow.customer, currency), { time_zone: 'text' }), {
-        ...customerLife,
-        test_clock_id: 'text',
-      }),
-      { issuing_entity_id: 'text', invoice_defaults: 'text' },
+      withColumns(
+        withColumns(withColumns(withColumns(ofOneRow.customer, currency), { time_zone: 'text' }), {
+          ...customerLife,
+          test_clock_id: 'text',
+        }),
+        { issuing_entity_id: 'text', invoice_defaults: 'text' },
+      ),
+      customerTaxes,
     ),
-    customerTaxes,
+    { minimum_invoice_amounts: 'text' },
   ),
   subscription: withColumns(auditedSubscription(withColumns(ofOneRow.subscription, currency)), {
     cancellation_final_usage: 'text',

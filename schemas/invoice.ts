@@ -36,6 +36,8 @@ export type InvoicePeriod = {
   readonly watermark: bigint;
   /** The billing period that it corrects, where it is a delta. */
   readonly correctsId?: string;
+  /** When it fell due first, where it was carried over from an invoice that would have come to too little. */
+  readonly carriedFrom?: Instant;
 };
 
 /**

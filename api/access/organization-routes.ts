@@ -2,6 +2,7 @@
 import { OrganizationPatch, Organization as OrganizationSchema } from '#schemas/http/organization.ts';
 import { type IssuingEntityPorts, namedEntity } from '../issuing/issuing-entity-routes.ts';
 import type { Routes } from '../route/define-route.ts';
+import { readMinimumAmounts } from '../route/minimum-amounts.ts';
 import { headToJson, updated } from '../route/resource-fields.ts';
 import type { Organization, OrganizationStore } from './organization.postgres.ts';
 
@@ -18,6 +19,7 @@ const organizationJson = (organization: Organization) => ({
   invoicing: { draft_minutes: organization.invoicing.draftMinutes },
   issuing_entity_id: organization.issuingEntityId,
   payment_terms: organization.paymentDays === null ? null : { days: organization.paymentDays },
+  minimum_invoice_amounts: organization.minimumAmounts,
   ...headToJson(organization),
 });
 
@@ -66,7 +68,10 @@ export const organizationRoutes = ({ get, change }: Routes, ports: OrganizationP
       const issuingEntityId = named === undefined ? before.issuingEntityId : await namedEntity(ports, db, named);
       const paymentDays = terms === undefined ? before.paymentDays : (terms?.days ?? null);
       const closing = { automatic, graceMinutes };
-      const ofInvoices = { taxRounding, taxCalculation, issuingEntityId, paymentDays, invoicing: { draftMinutes } };
+      const { minimum_invoice_amounts: minimums } = body;
+      const minimumAmounts = minimums === undefined ? before.minimumAmounts : readMinimumAmounts(minimums);
+      const invoicing = { draftMinutes };
+      const ofInvoices = { taxRounding, taxCalculation, issuingEntityId, paymentDays, minimumAmounts, invoicing };
       const settings = { name, rounding, closing, metadata, ...ofInvoices };
       const after = await organizations.changeOrganization(db, settings, new Date(nowMs));
       return updated('organization', organizationJson(before), organizationJson(after));

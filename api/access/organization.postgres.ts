@@ -1,4 +1,5 @@
 /** The organization of the caller, as a row of PostgreSQL: one for each of its worlds. */
+import type { MinimumInvoiceAmounts } from '#schemas/http/customers.ts';
 import type { OrganizationTier } from '#schemas/rate-tiers.ts';
 import type { PolicyRounding } from '#schemas/rated-line.ts';
 import type { TaxCalculation, TaxRounding } from '#schemas/tax-rate.ts';
@@ -16,6 +17,8 @@ export type OrganizationSettings = Pick<ResourceHead, 'metadata'> & {
   readonly issuingEntityId: string | null;
   /** Of customers with whom nothing else was agreed. */
   readonly paymentDays: number | null;
+  /** Below which what is due is carried over; null: none. */
+  readonly minimumAmounts: MinimumInvoiceAmounts | null;
   readonly closing: { readonly automatic: boolean; readonly graceMinutes: number };
   readonly invoicing: { readonly draftMinutes: number };
 };
@@ -35,10 +38,11 @@ type OrganizationRow = ResourceRow & {
   draft_minutes: number;
   issuing_entity_id: string | null;
   payment_days: number | null;
+  minimum_invoice_amounts: MinimumInvoiceAmounts | null;
 };
 
 const columns = `id, name, tier, rounding, tax_rounding, tax_calculation, closing_automatic, closing_grace_minutes,
-  draft_minutes, issuing_entity_id, payment_days, metadata, version, created_at, updated_at`;
+  draft_minutes, issuing_entity_id, payment_days, minimum_invoice_amounts, metadata, version, created_at, updated_at`;
 
 const fromRow = (row: OrganizationRow): Organization => ({
   id: row.id,
@@ -47,6 +51,7 @@ const fromRow = (row: OrganizationRow): Organization => ({
   rounding: row.rounding,
   issuingEntityId: row.issuing_entity_id,
   paymentDays: row.payment_days,
+  minimumAmounts: row.minimum_invoice_amounts,
   taxRounding: row.tax_rounding,
   taxCalculation: row.tax_calculation,
   closing: { automatic: row.closing_automatic, graceMinutes: row.closing_grace_minutes },
@@ -68,12 +73,12 @@ export const organizationStore = {
     const { rows } = await db.query<OrganizationRow>(
       `UPDATE organizations SET name = $2, rounding = $3, closing_automatic = $4, closing_grace_minutes = $5,
          metadata = $6, version = version + 1, updated_at = $7, issuing_entity_id = $8, payment_days = $9,
-         tax_rounding = $10, tax_calculation = $11, draft_minutes = $12
+         tax_rounding = $10, tax_calculation = $11, draft_minutes = $12, minimum_invoice_amounts = $13
        WHERE id = $1 RETURNING ${columns}`,
       [
         ...[db.organizationId, settings.name, settings.rounding, closing.automatic, closing.graceMinutes],
         ...[settings.metadata, now, settings.issuingEntityId, settings.paymentDays],
-        ...[settings.taxRounding, settings.taxCalculation, invoicing.draftMinutes],
+        ...[settings.taxRounding, settings.taxCalculation, invoicing.draftMinutes, settings.minimumAmounts],
       ],
     );
     return fromRow(rows[0] as OrganizationRow);

@@ -74,6 +74,7 @@ export const drawUpRequest = (locked: LockedInvoice, request: Request): DrawnCre
   const { invoice, credited, state } = locked;
   const creditable = creditableOf(locked);
   if (locked.isTakenBack) throw new FailureError('INVOICE_CORRECTED');
+  if (invoice.total <= 0n) throw new FailureError('INVOICE_NOT_CREDITABLE');
   if (creditableTotal(creditable) <= 0n) throw new FailureError('INVOICE_FULLY_CREDITED');
   const lines = request.lines?.map(({ invoice_line: invoiceLine, amount }) => ({ invoiceLine, amount }));
   const faults: Fault[] = [];

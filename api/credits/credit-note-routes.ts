@@ -48,7 +48,13 @@ const changeRoutes = ({ change, ask }: Routes, ports: CreditNotePorts): void => 
       summary: 'Credit an issued invoice: whole, some of its lines, or a part of its total',
       body: NewCreditNote,
       answers: { 201: CreditNote },
-      failures: ['INVOICE_NOT_FOUND', 'INVOICE_NOT_ISSUED', 'INVOICE_FULLY_CREDITED', 'INVOICE_CORRECTED'],
+      failures: [
+        'INVOICE_NOT_FOUND',
+        'INVOICE_NOT_ISSUED',
+        'INVOICE_NOT_CREDITABLE',
+        'INVOICE_FULLY_CREDITED',
+        'INVOICE_CORRECTED',
+      ],
     },
     async ({ db, body, nowMs }) => {
       const locked = await invoiceToCredit(ports, db, body.invoice_id);
@@ -66,7 +72,13 @@ const changeRoutes = ({ change, ask }: Routes, ports: CreditNotePorts): void => 
       summary: 'Say what a credit note would come to, without issuing it',
       body: NewCreditNote,
       answers: { 200: CreditNotePreview },
-      failures: ['INVOICE_NOT_FOUND', 'INVOICE_NOT_ISSUED', 'INVOICE_FULLY_CREDITED', 'INVOICE_CORRECTED'],
+      failures: [
+        'INVOICE_NOT_FOUND',
+        'INVOICE_NOT_ISSUED',
+        'INVOICE_NOT_CREDITABLE',
+        'INVOICE_FULLY_CREDITED',
+        'INVOICE_CORRECTED',
+      ],
     },
     async ({ db, body }) =>
       drawnCreditNoteJson(drawUpRequest(await invoiceToCredit(ports, db, body.invoice_id, 'look'), body)),

@@ -18,6 +18,7 @@ import { type IssuingEntityPorts, namedEntity } from '../issuing/issuing-entity-
 import { taxIdFaults } from '../issuing/tax-ids.ts';
 import type { Db, Routes } from '../route/define-route.ts';
 import { listJson, listSchema } from '../route/lists.ts';
+import { readMinimumAmounts } from '../route/minimum-amounts.ts';
 import { created, found, headToJson, refuseFaults, refuseIdForm, updated } from '../route/resource-fields.ts';
 import { customerTaxJson, defaultTax, readCustomerTax, type TaxPorts } from './customer-tax.ts';
 import type { Customer, CustomerStore } from './customers.postgres.ts';
@@ -44,6 +45,7 @@ export const customerJson = ({ personal, ...customer }: Customer) => ({
   invoicing: customer.invoicing,
   issuing_entity_id: customer.issuingEntityId,
   invoice_defaults: customer.invoiceDefaults,
+  minimum_invoice_amounts: customer.minimumAmounts,
   parent_id: customer.parentId,
   tax: customerTaxJson(customer.tax),
   archived_at: customer.archivedAt === undefined ? null : formatInstant(customer.archivedAt),
@@ -99,7 +101,8 @@ export const customerRoutes = ({ get, list, change }: Routes, ports: CustomerPor
       const tax = (await readCustomerTax(ports, db, body.tax)) ?? defaultTax;
       const { invoicing = 'per_subscription' } = body;
       const issuingEntityId = await namedEntity(ports, db, body.issuing_entity_id ?? null);
-      const printed = { invoicing, issuingEntityId, invoiceDefaults: body.invoice_defaults ?? null };
+      const minimumAmounts = readMinimumAmounts(body.minimum_invoice_amounts ?? null);
+      const printed = { invoicing, issuingEntityId, invoiceDefaults: body.invoice_defaults ?? null, minimumAmounts };
       const terms = { currency, timeZone, language, paymentDays, ...printed, parentId, tax, metadata };
       const row = found(
         await customers.addCustomer(db, { externalId, personal: personalOf(body), ...terms }, new Date(nowMs)),
@@ -163,7 +166,9 @@ export const customerRoutes = ({ get, list, change }: Routes, ports: CustomerPor
       const tax = (await readCustomerTax(ports, db, body.tax)) ?? row.tax;
       const { issuing_entity_id: named, invoice_defaults: invoiceDefaults = row.invoiceDefaults } = body;
       const issuingEntityId = named === undefined ? row.issuingEntityId : await namedEntity(ports, db, named);
-      const printed = { invoicing, issuingEntityId, invoiceDefaults };
+      const { minimum_invoice_amounts: minimums } = body;
+      const minimumAmounts = minimums === undefined ? row.minimumAmounts : readMinimumAmounts(minimums);
+      const printed = { invoicing, issuingEntityId, invoiceDefaults, minimumAmounts };
       const printedAndTaxed = { ...printed, tax };
       const terms = {
         currency,

@@ -4,7 +4,13 @@ import { newId } from '#platform/process/ids.ts';
 import { isUnderOwnKey } from '#platform/secrets/encryption.ts';
 import { deleteOwnKey, insertOwnKeys } from '#platform/secrets/own-keys.ts';
 import type { Place, Vault } from '#platform/secrets/vault.ts';
-import { erasedName, type InvoiceDefaults, type Invoicing, type Personal } from '#schemas/http/customers.ts';
+import {
+  erasedName,
+  type InvoiceDefaults,
+  type Invoicing,
+  type MinimumInvoiceAmounts,
+  type Personal,
+} from '#schemas/http/customers.ts';
 import { lookUpColumn, splitNames } from '#schemas/names.ts';
 import type { Instant } from '#schemas/period.ts';
 import type { CustomerTaxTreatment } from '#schemas/tax-rate.ts';
@@ -35,6 +41,7 @@ type StoredCustomer = {
   invoicing: Invoicing;
   issuing_entity_id: string | null;
   invoice_defaults: InvoiceDefaults | null;
+  minimum_invoice_amounts: MinimumInvoiceAmounts | null;
   parent_id: string | null;
   tax_treatment: CustomerTaxTreatment;
   tax_exemption_reason: string | null;
@@ -65,6 +72,8 @@ export type Customer = ResourceHead & {
   /** Null: whom the organization names. */
   readonly issuingEntityId: string | null;
   readonly invoiceDefaults: InvoiceDefaults | null;
+  /** Currency by currency in place of those of the organization. */
+  readonly minimumAmounts: MinimumInvoiceAmounts | null;
   readonly parentId: string | null;
   readonly tax: CustomerTax;
   readonly archivedAt: Instant | undefined;
@@ -87,6 +96,7 @@ export type CustomerContent = Pick<
   | 'invoicing'
   | 'issuingEntityId'
   | 'invoiceDefaults'
+  | 'minimumAmounts'
   | 'parentId'
   | 'tax'
   | 'metadata'
@@ -121,7 +131,8 @@ const payerFromRow = (row: PayerRow): Payer => ({
 export type CustomerNames = { readonly id: string; readonly externalId: string };
 
 const customerColumns = `c.id, c.external_id, c.name, c.personal, c.currency, c.time_zone, c.language,
-  c.payment_days, c.invoicing, c.issuing_entity_id, c.invoice_defaults, c.parent_id, c.tax_treatment,
+  c.payment_days, c.invoicing, c.issuing_entity_id, c.invoice_defaults, c.minimum_invoice_amounts,
+  c.parent_id, c.tax_treatment,
   c.tax_exemption_reason, c.tax_rate_ids, c.details_version, c.details_digest, c.archived_at, c.erased_at, c.metadata,
   c.version, c.created_at, c.updated_at`;
 const withKeys =
@@ -236,6 +247,7 @@ export const createCustomerStore = (vault: Vault) => {
       invoicing: row.invoicing,
       issuingEntityId: row.issuing_entity_id,
       invoiceDefaults: row.invoice_defaults,
+      minimumAmounts: row.minimum_invoice_amounts,
       parentId: row.parent_id,
       tax: {
         treatment: row.tax_treatment,
@@ -273,9 +285,9 @@ export const createCustomerStore = (vault: Vault) => {
            INSERT INTO customers (id, organization_id, external_id, personal, currency, time_zone, language,
              payment_days, invoicing, parent_id, metadata, version, created_at, updated_at, issuing_entity_id,
              invoice_defaults, tax_country, tax_state, tax_id_countries, tax_treatment, tax_exemption_reason,
-             tax_rate_ids, details_version, details_digest)
+             tax_rate_ids, details_version, details_digest, minimum_invoice_amounts)
            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 1, $12, $12, $14, $15, $16, $17, $18, $19, $20, $21,
-             1, $22)
+             1, $22, $23)
            ON CONFLICT (organization_id, external_id) DO NOTHING RETURNING *
          ), k AS (
            ${insertOwnKeys('organization_id', 'id', '$13', 'c')} RETURNING wrapped
@@ -299,6 +311,7 @@ export const createCustomerStore = (vault: Vault) => {
           customer.invoiceDefaults,
           ...taxValues(customer),
           details.digest,
+          customer.minimumAmounts,
         ],
       );
       return one(db, rows[0]);
@@ -385,7 +398,7 @@ export const createCustomerStore = (vault: Vault) => {
            currency = $6, time_zone = $7, archived_at = $9, language = $10, payment_days = $11, invoicing = $12,
            parent_id = $13, issuing_entity_id = $14, invoice_defaults = $15, tax_country = $16, tax_state = $17,
            tax_id_countries = $18, tax_treatment = $19, tax_exemption_reason = $20, tax_rate_ids = $21,
-           details_version = $22, details_digest = $23
+           details_version = $22, details_digest = $23, minimum_invoice_amounts = $24
          WHERE organization_id = $1 AND id = $2 RETURNING ${customerColumns}, $8::bytea AS wrapped`,
         [
           db.organizationId,
@@ -406,6 +419,7 @@ export const createCustomerStore = (vault: Vault) => {
           ...taxValues(content),
           details.version,
           details.digest,
+          content.minimumAmounts,
         ],
       );
       return (await opened(db, rows))[0] as Customer;

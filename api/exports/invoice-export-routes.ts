@@ -1,4 +1,4 @@
-/** `/v1/exports/...`: issued invoices for bookkeeping, as files that are streamed. */
+/** `/v1/exports/...`: issued invoices and credit notes for bookkeeping, as files that are streamed. */
 import { Readable } from 'node:stream';
 import { type Static, Type } from 'typebox';
 import { FailureError, type Fault } from '#schemas/failures.ts';
@@ -11,9 +11,13 @@ import {
 import type { Routes } from '../route/define-route.ts';
 import { readTimeFilter, timeFilterPattern } from '../route/time-filter.ts';
 import { csvCell } from '../usage/usage-csv.ts';
+import type { CreditNoteExports } from './credit-note-exports.postgres.ts';
 import type { ExportRange, ExportRow, InvoiceExports } from './invoice-exports.postgres.ts';
 
-export type InvoiceExportPorts = { readonly invoiceExports: InvoiceExports };
+export type InvoiceExportPorts = {
+  readonly invoiceExports: InvoiceExports;
+  readonly creditNoteExports: CreditNoteExports;
+};
 
 const mediaTypes = ['text/csv', 'application/x-ndjson'] as const;
 
@@ -48,21 +52,61 @@ async function* textOf(
     yield rows.map((row) => (isCsv ? toCsvLine(columns, row) : `${JSON.stringify(row)}\n`)).join('');
 }
 
+const ofInvoices = { tag: 'Invoices', scope: 'read:invoices' } as const;
+const ofCreditNotes = { tag: 'Credit notes', scope: 'read:credit_notes' } as const;
+
 const exported = [
-  ['invoices', 'invoices', 'exportInvoices', 'Issued invoices by their place in the chain, with state and sums'],
-  ['invoice-lines', 'lines', 'exportInvoiceLines', 'The lines of issued invoices'],
-  ['invoice-taxes', 'taxes', 'exportInvoiceTaxes', 'The taxes of issued invoices, a row for each rate and treatment'],
+  {
+    ...ofInvoices,
+    name: 'invoices',
+    kind: 'invoices',
+    operation: 'exportInvoices',
+    summary: 'Issued invoices by their place in the chain, with state and sums',
+  },
+  {
+    ...ofInvoices,
+    name: 'invoice-lines',
+    kind: 'lines',
+    operation: 'exportInvoiceLines',
+    summary: 'The lines of issued invoices',
+  },
+  {
+    ...ofInvoices,
+    name: 'invoice-taxes',
+    kind: 'taxes',
+    operation: 'exportInvoiceTaxes',
+    summary: 'The taxes of issued invoices, a row for each rate and treatment',
+  },
+  {
+    ...ofCreditNotes,
+    name: 'credit-notes',
+    kind: 'creditNotes',
+    operation: 'exportCreditNotes',
+    summary: 'Credit notes by their place in their chain, with their sums',
+  },
+  {
+    ...ofCreditNotes,
+    name: 'credit-note-lines',
+    kind: 'creditNoteLines',
+    operation: 'exportCreditNoteLines',
+    summary: 'The lines of credit notes',
+  },
+  {
+    ...ofCreditNotes,
+    name: 'credit-note-taxes',
+    kind: 'creditNoteTaxes',
+    operation: 'exportCreditNoteTaxes',
+    summary: 'The taxes of credit notes, a row for each rate and treatment',
+  },
 ] as const;
 
-export const invoiceExportRoutes = ({ get }: Routes, { invoiceExports }: InvoiceExportPorts): void => {
-  for (const [name, kind, operation, summary] of exported)
+export const invoiceExportRoutes = ({ get }: Routes, ports: InvoiceExportPorts): void => {
+  const pagesOf = { ...ports.invoiceExports, ...ports.creditNoteExports };
+  for (const { name, kind, ...route } of exported)
     get(
       {
+        ...route,
         url: `/v1/exports/${name}`,
-        operation,
-        tag: 'Invoices',
-        summary,
-        scope: 'read:invoices',
         query: InvoiceExportQuery,
         documentedQuery: invoiceExportQueryDocument(timeFilterPattern),
         answers: { 200: Type.String({ description: 'A file, which is streamed.' }) },
@@ -71,7 +115,7 @@ export const invoiceExportRoutes = ({ get }: Routes, { invoiceExports }: Invoice
       },
       async ({ db, query, setType }) => {
         const isCsv = query.format !== 'ndjson';
-        const pages = invoiceExports[kind](db, readRange(query));
+        const pages = pagesOf[kind](db, readRange(query));
         setType(isCsv ? 'text/csv; charset=utf-8' : 'application/x-ndjson');
         return Readable.from(textOf(exportColumns[kind], pages, isCsv));
       },

@@ -21,13 +21,13 @@ export type ExportRange = {
 /** A cell: a text of ours, a number or nothing; or a text of whoever wrote it. */
 export type ExportRow = Readonly<Record<string, string | number | boolean | null>>;
 
-const rowsMax = 1_000;
+export const rowsMax = 1_000;
 
-const isInRange = (issuedAt: string): string => `($2::timestamptz IS NULL OR ${issuedAt} > $2::timestamptz)
+export const isInRange = (issuedAt: string): string => `($2::timestamptz IS NULL OR ${issuedAt} > $2::timestamptz)
     AND ($3::timestamptz IS NULL OR ${issuedAt} < $3::timestamptz)`;
 
 /** The first and the last number of the range, as of now. */
-const boundsStatement = `${plannedForValues} SELECT min(series_number) AS first, max(series_number) AS last
+const bounds = `${plannedForValues} SELECT min(series_number) AS first, max(series_number) AS last
   FROM invoice_states WHERE organization_id = $1 AND ${isInRange('issued_at')} AND series_number > $4`;
 
 /** Behind a number, up to another. */
@@ -112,9 +112,9 @@ const read = (text: string) => {
   if (amount === undefined) throw new TypeError(`a stored amount can't be read: ${text}`);
   return amount;
 };
-const money = (text: string, currency: Currency): string => formatMinorUnits(read(text), currency);
-const instant = (date: Date | null): string | null => (date === null ? null : hashedInstant(date.getTime()));
-const summed = (items: readonly { readonly amount: string }[] | null, currency: Currency): string =>
+export const money = (text: string, currency: Currency): string => formatMinorUnits(read(text), currency);
+export const instant = (date: Date | null): string | null => (date === null ? null : hashedInstant(date.getTime()));
+export const summed = (items: readonly { readonly amount: string }[] | null, currency: Currency): string =>
   formatMinorUnits(sumAmounts((items ?? []).map(({ amount }) => read(amount))), currency);
 
 const headToRow = (row: HeadRow) => ({
@@ -165,6 +165,17 @@ const lineToRow = (row: LineRow): ExportRow => ({
   service_period_end: instant(row.period_end),
 });
 
+export const taxToRow = (tax: TaxJson): ExportRow => ({
+  tax_rate_id: tax.tax_rate_id,
+  code: tax.code,
+  name: tax.name,
+  percentage: tax.percentage,
+  inclusive: tax.inclusive,
+  treatment: tax.treatment,
+  taxable_amount: tax.taxable_amount,
+  amount: tax.amount,
+});
+
 const taxesToRows = (row: TaxRow): ExportRow[] =>
   row.taxes.map((tax) => ({
     ...headToRow(row),
@@ -172,23 +183,17 @@ const taxesToRows = (row: TaxRow): ExportRow[] =>
     customer_id: row.customer_id,
     customer_external_id: row.external_id,
     currency: row.currency,
-    tax_rate_id: tax.tax_rate_id,
-    code: tax.code,
-    name: tax.name,
-    percentage: tax.percentage,
-    inclusive: tax.inclusive,
-    treatment: tax.treatment,
-    taxable_amount: tax.taxable_amount,
-    amount: tax.amount,
+    ...taxToRow(tax),
   }));
 
 type Bounds = { readonly first: number; readonly last: number };
 
-const boundsOf = async (
+export const boundsOf = async (
   db: Db,
+  statement: string,
   { issuedAfter, issuedBefore, numberAfter }: ExportRange,
 ): Promise<Bounds | undefined> => {
-  const { rows } = await db.query<{ first: bigint | null; last: bigint | null }>(boundsStatement, [
+  const { rows } = await db.query<{ first: bigint | null; last: bigint | null }>(statement, [
     db.organizationId,
     issuedAfter,
     issuedBefore,
@@ -198,18 +203,21 @@ const boundsOf = async (
   return first === null || last === null ? undefined : { first: Number(first), last: Number(last) };
 };
 
+/** The numbers of a range, and rows of them behind one, up to another. */
+type ChainStatements = { readonly bounds: string; readonly rows: string };
+
 /** Ends where a page is not full. */
-async function* alongChain<R extends HeadRow>(
+export async function* alongChain<R extends { readonly series_number: bigint }>(
   db: Db,
   range: ExportRange,
-  statement: string,
+  statements: ChainStatements,
   toRows: (row: R) => readonly ExportRow[],
 ): AsyncGenerator<readonly ExportRow[]> {
-  const bounds = await boundsOf(db, range);
+  const bounds = await boundsOf(db, statements.bounds, range);
   if (!bounds) return;
   const values = [db.organizationId, range.issuedAfter, range.issuedBefore];
   for (let after = bounds.first - 1; ; ) {
-    const { rows } = await db.query<R>(statement, [...values, after, bounds.last]);
+    const { rows } = await db.query<R>(statements.rows, [...values, after, bounds.last]);
     yield rows.flatMap(toRows);
     const last = rows.at(-1);
     if (last === undefined || rows.length < rowsMax) return;
@@ -217,13 +225,19 @@ async function* alongChain<R extends HeadRow>(
   }
 }
 
-async function* linesAlongChain(db: Db, range: ExportRange): AsyncGenerator<readonly ExportRow[]> {
-  const bounds = await boundsOf(db, range);
+/** Of lines, which may be more of one than a page has rows. */
+export async function* linesAlongChain<R extends { readonly series_number: bigint; readonly position: number }>(
+  db: Db,
+  range: ExportRange,
+  statements: ChainStatements,
+  toRow: (row: R) => ExportRow,
+): AsyncGenerator<readonly ExportRow[]> {
+  const bounds = await boundsOf(db, statements.bounds, range);
   if (!bounds) return;
   const values = [db.organizationId, range.issuedAfter, range.issuedBefore];
   for (let [number, position] = [bounds.first, 0]; ; ) {
-    const { rows } = await db.query<LineRow>(linesStatement, [...values, number - 1, bounds.last, position]);
-    yield rows.map(lineToRow);
+    const { rows } = await db.query<R>(statements.rows, [...values, number - 1, bounds.last, position]);
+    yield rows.map(toRow);
     const last = rows.at(-1);
     if (last === undefined || rows.length < rowsMax) return;
     [number, position] = [Number(last.series_number), last.position];
@@ -233,9 +247,10 @@ async function* linesAlongChain(db: Db, range: ExportRange): AsyncGenerator<read
 /** In pages, in the order of the chain. */
 export const invoiceExports = {
   invoices: (db: Db, range: ExportRange) =>
-    alongChain<InvoiceRow>(db, range, invoicesStatement, (row) => [invoiceToRow(row)]),
-  lines: linesAlongChain,
-  taxes: (db: Db, range: ExportRange) => alongChain<TaxRow>(db, range, taxesStatement, taxesToRows),
+    alongChain<InvoiceRow>(db, range, { bounds, rows: invoicesStatement }, (row) => [invoiceToRow(row)]),
+  lines: (db: Db, range: ExportRange) =>
+    linesAlongChain<LineRow>(db, range, { bounds, rows: linesStatement }, lineToRow),
+  taxes: (db: Db, range: ExportRange) => alongChain<TaxRow>(db, range, { bounds, rows: taxesStatement }, taxesToRows),
 };
 
 export type InvoiceExports = typeof invoiceExports;

@@ -29,8 +29,8 @@ const readPaid = (text: string | undefined, currency: IssuedState['currency'], f
   return amount;
 };
 
-const refuseChange = (from: InvoiceState, to: InvoiceState): void => {
-  const change = changeInvoiceState(from, to);
+const refuseChange = (from: InvoiceState, to: InvoiceState, amountPaid: Amount): void => {
+  const change = changeInvoiceState(from, to, amountPaid > 0n);
   const refuse = (message: string): never => {
     throw new FailureError('INVOICE_STATE_CONFLICT', `${message.charAt(0).toUpperCase()}${message.slice(1)}.`);
   };
@@ -67,7 +67,7 @@ export const askedState = (before: IssuedState, asked: AskedState): StateAndPaid
   const to = asked.state ?? following;
   // More of it was paid: the state stays.
   const isMorePaid = from === 'partly_paid' && to === 'partly_paid';
-  if (!isMorePaid) refuseChange(from, to);
+  if (!isMorePaid) refuseChange(from, to, amountPaid);
   const message = paidFault(to, paid, payable, before);
   if (message !== undefined)
     refuseFaults([{ field: 'amount_paid', code: paid === undefined ? 'missing' : 'out_of_range', message }]);

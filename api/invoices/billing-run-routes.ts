@@ -1,13 +1,23 @@
 /** Billing runs: how they are asked for, what became of them, and what is due. */
 import { IdParam } from '#schemas/http/fields.ts';
-import { BillingRun, Due, NewBillingRun, RatingFailure, RunWait, RunWaitDocument } from '#schemas/http/runs.ts';
+import {
+  BillingRun,
+  CarriedPeriod,
+  Due,
+  NewBillingRun,
+  RatingFailure,
+  RunWait,
+  RunWaitDocument,
+} from '#schemas/http/runs.ts';
 import { formatInstant } from '#schemas/instant.ts';
+import { formatMinorUnits } from '#schemas/money.ts';
 import { formatPeriod, type Instant } from '#schemas/period.ts';
 import { lateMsAt, nextCloseAt } from '../../invoicer/periods/next-close.ts';
 import type { CustomerStore } from '../customers/customers.postgres.ts';
 import type { Db, Routes } from '../route/define-route.ts';
 import { listJson, listSchema } from '../route/lists.ts';
 import { created, found } from '../route/resource-fields.ts';
+import type { CarriedPeriod as Carried, CarriedPeriods } from '../runs/carried-periods.postgres.ts';
 import type { RatingFailures } from '../runs/rating-failures.postgres.ts';
 import { failureJson } from '../runs/rating-run-routes.ts';
 import { progressToJson } from '../runs/run-progress.ts';
@@ -23,6 +33,7 @@ export type BillingRunPorts = {
   readonly invoices: InvoiceReader;
   readonly closings: ClosingReader;
   readonly ratingFailures: RatingFailures;
+  readonly carriedPeriods: CarriedPeriods;
   /** False once the process drains: whoever waits is answered. */
   readonly isServing: () => boolean;
 };
@@ -54,6 +65,7 @@ const runJson = (run: Run) => ({
   invoice_id: run.draftId,
   invoices_issued: run.issued,
   invoices_already_issued: run.alreadyIssued,
+  invoices_carried_over: run.carriedOver,
   drafts_made: run.drafted,
   unmeasured_events: Number(run.unmeasuredEvents),
   rating_ms: run.ratedMs,
@@ -65,8 +77,23 @@ const runJson = (run: Run) => ({
   updated_at: formatInstant(run.updatedAt),
 });
 
+const carriedPeriodJson = (carried: Carried) => ({
+  billing_period_id: carried.billingPeriodId,
+  customer_id: carried.customerId,
+  subscription_id: carried.subscriptionId,
+  start: formatInstant(carried.span.start),
+  end: formatInstant(carried.span.end),
+  state: carried.state,
+  carried_over_from: formatInstant(carried.carriedFrom),
+  carried_at: formatInstant(carried.carriedAt),
+  currency: carried.currency,
+  invoice_total: formatMinorUnits(carried.invoiceTotal, carried.currency),
+  minimum_amount: formatMinorUnits(carried.minimumAmount, carried.currency),
+  invoice_id: carried.invoiceId,
+});
+
 export const billingRunRoutes = ({ get, list, change }: Routes, ports: BillingRunPorts): void => {
-  const { customers, subscriptions, invoices, closings, ratingFailures, isServing } = ports;
+  const { customers, subscriptions, invoices, closings, ratingFailures, carriedPeriods, isServing } = ports;
   const tag = 'Billing runs';
   const runOf = async (db: Db, id: string): Promise<Run> => found(await invoices.run(db, id), 'BILLING_RUN_NOT_FOUND');
 
@@ -129,6 +156,24 @@ export const billingRunRoutes = ({ get, list, change }: Routes, ports: BillingRu
     async ({ db, params, query }) => {
       const { id } = await runOf(db, params.id);
       return listJson(query, await ratingFailures.ofRun(db, id, query), failureJson);
+    },
+  );
+
+  list(
+    {
+      url: '/v1/invoices/runs/:id/carried-over',
+      operation: 'listBillingRunCarriedOver',
+      tag,
+      summary: 'List what a billing run carried over, as it would have come to less than the minimum',
+      scope: 'read:invoices',
+      params: IdParam,
+      list: carriedPeriods.carriedList,
+      answers: { 200: listSchema(CarriedPeriod) },
+      failures: ['BILLING_RUN_NOT_FOUND'],
+    },
+    async ({ db, params, query }) => {
+      const { id } = await runOf(db, params.id);
+      return listJson(query, await carriedPeriods.ofRun(db, id, query), carriedPeriodJson);
     },
   );
 

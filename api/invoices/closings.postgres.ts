@@ -23,7 +23,8 @@ const countDue = `
 SELECT (SELECT count(*) FROM (SELECT 1 FROM subscriptions s
     WHERE s.organization_id = $1 AND s.next_due_at <= $2 LIMIT ${dueCountMax}) d)::integer AS subscriptions,
   (SELECT count(*) FROM (SELECT 1 FROM billing_periods p
-    WHERE p.organization_id = $1 AND p.state = 'open' AND p.draft_id IS NULL AND p.due_at <= $2
+    WHERE p.organization_id = $1 AND p.state = 'open' AND p.draft_id IS NULL AND p.carried_at IS NULL
+      AND p.due_at <= $2
       AND ${livesByTheHour} LIMIT ${dueCountMax}) d)::integer AS periods`;
 
 export const closingReader = {

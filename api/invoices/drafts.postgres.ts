@@ -16,6 +16,7 @@ import type { InvoiceDiscount, InvoiceKind, InvoiceTax } from '#schemas/invoice.
 import { type Amount, formatAmount, parseStoredAmount, sumAmounts } from '#schemas/money.ts';
 import type { Instant } from '#schemas/period.ts';
 import type { RatedLine } from '#schemas/rated-line.ts';
+import { type CarriedRow, carriedColumns } from '../../invoicer/invoices/carried-rows.ts';
 import {
   type GroupPeriod,
   groupPeriod,
@@ -60,6 +61,14 @@ export type InvoiceDraft = ResourceHead & {
 };
 
 export type DraftPeriod = ReturnType<typeof groupPeriod>;
+
+type DraftPeriodsRow = Pick<CarriedRow, 'carried'> & { draft_id: string; periods: GroupPeriod[] };
+
+/** With when it fell due first, where it was carried over. */
+const draftPeriod = (period: GroupPeriod, carried: CarriedRow['carried']): DraftPeriod => {
+  const carriedFrom = carried?.[period.id];
+  return { ...groupPeriod(period), ...(carriedFrom !== undefined && { carriedFrom }) };
+};
 
 type DraftRow = ResourceRow & {
   id: string;
@@ -133,7 +142,8 @@ export type NewOneOff = Pick<
   readonly reissueOf?: string;
 };
 
-const periodsStatement = `SELECT p.draft_id, json_agg(${groupPeriodColumns} ORDER BY ${periodOrder}) AS periods
+const periodsStatement = `SELECT p.draft_id, json_agg(${groupPeriodColumns} ORDER BY ${periodOrder}) AS periods,
+  ${carriedColumns}
 FROM billing_periods p WHERE p.draft_id = ANY ($1) AND p.state = 'open' GROUP BY p.draft_id`;
 
 export const invoiceDraftStore = {
@@ -163,8 +173,10 @@ export const invoiceDraftStore = {
   /** By draft, in the order of their lines. */
   draftPeriods: async (db: Db, ids: readonly string[]): Promise<ReadonlyMap<string, readonly DraftPeriod[]>> => {
     if (ids.length === 0) return new Map();
-    const { rows } = await db.query<{ draft_id: string; periods: GroupPeriod[] }>(periodsStatement, [ids]);
-    return new Map(rows.map(({ draft_id, periods }) => [draft_id, periods.map(groupPeriod)]));
+    const { rows } = await db.query<DraftPeriodsRow>(periodsStatement, [ids]);
+    return new Map(
+      rows.map(({ draft_id, periods, carried }) => [draft_id, periods.map((period) => draftPeriod(period, carried))]),
+    );
   },
   /** Its billing periods as they are rated, and what is charged once of them. */
   periodRows: async (db: Db, id: string): Promise<{ rows: readonly PeriodRow[]; oneTime: readonly OneTimeRow[] }> => {

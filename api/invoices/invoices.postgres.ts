@@ -37,6 +37,7 @@ export type BillingRun = Run & {
   readonly issued: number;
   readonly alreadyIssued: number;
   readonly drafted: number;
+  readonly carriedOver: number;
   readonly draftId: string | null;
   readonly issuedMs: number;
   readonly unmeasuredEvents: bigint;
@@ -46,6 +47,7 @@ type BillingRunRow = RunRow & {
   issued: number;
   already_issued: number;
   drafted: number;
+  carried_over: number;
   draft_id: string | null;
   issued_ms: number;
   unmeasured_events: string;
@@ -56,14 +58,14 @@ const billingRunFromRow = (row: BillingRunRow): BillingRun => ({
   issued: row.issued,
   alreadyIssued: row.already_issued,
   drafted: row.drafted,
+  carriedOver: row.carried_over,
   draftId: row.draft_id,
   issuedMs: row.issued_ms,
   unmeasuredEvents: BigInt(row.unmeasured_events),
 });
 
 const billingRunColumns = `${runColumns}, s.issued, r.already_issued + s.already_issued AS already_issued, s.issued_ms,
-  s.drafted, r.draft_id,
-  u.unmeasured_events`;
+  s.drafted, s.carried_over, r.draft_id, u.unmeasured_events`;
 const billingRunFrom = `${runFrom(billingRunsOnly)}
   JOIN LATERAL (
     SELECT coalesce(sum(l.unmeasured_events), 0)::text AS unmeasured_events

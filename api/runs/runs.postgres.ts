@@ -108,10 +108,10 @@ export const runFrom = (runs: RunsOfOneResource): string => `${runs}
       coalesce(sum(h.periods), 0)::integer AS periods,
       coalesce(sum(h.periods) FILTER (WHERE h.is_done), 0)::integer AS periods_done,
       coalesce(sum(h.issued), 0)::integer AS issued, coalesce(sum(h.already_issued), 0)::integer AS already_issued,
-      coalesce(sum(h.drafted), 0)::integer AS drafted,
+      coalesce(sum(h.drafted), 0)::integer AS drafted, coalesce(sum(h.carried_over), 0)::integer AS carried_over,
       coalesce(sum(h.rated_ms), 0)::integer AS rated_ms, coalesce(sum(h.issued_ms), 0)::integer AS issued_ms
     FROM (
-      SELECT issued, already_issued, drafted, rated_ms, issued_ms, state IN ('issued', 'done') AS is_done,
+      SELECT issued, already_issued, drafted, carried_over, rated_ms, issued_ms, state IN ('issued', 'done') AS is_done,
         cardinality(coalesce(billing_period_ids, subscription_ids)) AS periods
       FROM billing_run_shards WHERE run_id = r.id
     ) h

@@ -115,7 +115,7 @@ export const drawUpCredit = (
 const nextState = (total: Amount, { state, ...amounts }: CreditedState): CreditedState['state'] => {
   if (state === 'paid' || amountDue(total, { state, ...amounts }) > 0n) return state;
   const next = amounts.amountPaid > 0n ? 'paid' : 'voided';
-  const change = changeInvoiceState(state, next);
+  const change = changeInvoiceState(state, next, amounts.amountPaid > 0n);
   assert(change.ok, change.ok ? '' : change.message);
   return next;
 };

@@ -143,6 +143,9 @@ const taxTotal = (tax: DocumentTax, words: DocumentWords, printer: Printer): Tot
   };
 };
 
+/** Whether it is below zero: nobody pays it. */
+const isInFavor = ({ total }: InvoiceDocument): boolean => total.startsWith('-');
+
 const totals = (document: InvoiceDocument, words: DocumentWords, printer: Printer): readonly TotalContent[] => [
   { label: words.subtotal, value: printer.amount(document.subtotal), isStrong: false },
   ...document.discounts.map(({ name, amount }) => ({
@@ -155,7 +158,9 @@ const totals = (document: InvoiceDocument, words: DocumentWords, printer: Printe
     ? creditTotals(document.credit, document, words, printer)
     : [
         { label: words.total, value: printer.amount(document.total), isStrong: false },
-        { label: words.amountDue, value: printer.amount(document.total), isStrong: true },
+        isInFavor(document)
+          ? { label: words.amountInFavor, value: printer.amount(negated(document.total)), isStrong: true }
+          : { label: words.amountDue, value: printer.amount(document.total), isStrong: true },
       ]),
 ];
 
@@ -190,12 +195,20 @@ const creditFacts = (
 const invoiceFacts = (document: InvoiceDocument, words: DocumentWords, { date }: Printer): readonly Fact[] => [
   { label: words.invoiceNumber, value: printedLine(document.documentNumber) },
   { label: words.issueDate, value: date(document.issuedAt) },
-  { label: words.dueDate, value: document.dueAt === null ? words.dueOnReceipt : date(document.dueAt) },
+  ...(isInFavor(document)
+    ? []
+    : [{ label: words.dueDate, value: document.dueAt === null ? words.dueOnReceipt : date(document.dueAt) }]),
   ...(document.purchaseOrder === null
     ? []
     : [{ label: words.purchaseOrder, value: printedLine(document.purchaseOrder) }]),
   ...document.customFields.map(({ name, value }) => ({ label: printedLine(name), value: printedLine(value) })),
 ];
+
+const headlineOf = (document: InvoiceDocument, words: DocumentWords, { amount, date }: Printer): string => {
+  if (isInFavor(document)) return words.inFavor(amount(negated(document.total)));
+  const total = amount(document.total);
+  return document.dueAt === null ? words.amountDueOnReceipt(total) : words.amountDueBy(total, date(document.dueAt));
+};
 
 /** What it is, and what it comes to. */
 const heading = (document: InvoiceDocument, words: DocumentWords, printer: Printer) => {
@@ -207,10 +220,9 @@ const heading = (document: InvoiceDocument, words: DocumentWords, printer: Print
       facts: creditFacts(document.credit, document, words, printer),
       sealLabel: words.credit.seal,
     };
-  const { dueAt } = document;
   return {
     title: words.invoice,
-    headline: dueAt === null ? words.amountDueOnReceipt(total) : words.amountDueBy(total, printer.date(dueAt)),
+    headline: headlineOf(document, words, printer),
     facts: invoiceFacts(document, words, printer),
     sealLabel: words.seal,
   };

@@ -7,10 +7,11 @@
  *   2. leave out the billing periods that are billed, or in a draft; lock the drafts that the shard finalizes; lock the
  *      states of the invoices that its deltas correct, which nobody credits meanwhile; read which discounts hold and
  *      what is used of them, which the lock of step 1 guards, too;
- *   3. draft, discount, tax, number and chain the others; of a shard that makes drafts, leave it at the taxed drafts;
- *   4. write invoices and lines, their billing periods as billed, deltas that are on no invoice as settled, what the
- *      invoices used of discounts, the new counters and head, and the shard's new state; drafts that were made, and
- *      what became of those that were finalized; the states that the invoices begin with.
+ *   3. draft, discount and tax the others, and carry over what lies below the minimum of its payer; number and chain
+ *      what is left; of a shard that makes drafts, leave it at the taxed drafts;
+ *   4. write invoices and lines, their billing periods as billed, deltas that are on no invoice as settled, what is
+ *      carried over as that, what the invoices used of discounts, the new counters and head, and the shard's new state;
+ *      drafts that were made, and what became of those that were finalized; the states that the invoices begin with.
  *
  * So a number is taken only by an invoice that exists, and a process may die anywhere: either all of it happened or
  * none.
@@ -19,9 +20,7 @@
 import type { OrganizationClock } from '#platform/process/clock.ts';
 import type { Shard } from '#schemas/billing-run.ts';
 import { newestContentVersion } from '#schemas/invoice/content.ts';
-import type { OneOffItem } from '#schemas/invoice/one-off.ts';
 import type { DraftInvoice, IssuedInvoice } from '#schemas/invoice.ts';
-import type { NumberFormat } from '#schemas/number-format.ts';
 import type { Instant } from '#schemas/period.ts';
 import type { RatedLine } from '#schemas/rated-line.ts';
 import {
@@ -33,21 +32,25 @@ import {
 import type { EngineAnswer, TaxEngine } from '../taxes/tax-engine.ts';
 import type { TaxedInvoices, TaxFacts } from '../taxes/tax-facts.ts';
 import { askTaxEngine, draftKey } from './ask-tax-engine.ts';
+import { type CarriedInvoice, carryOn, type Weighed } from './carry-over.ts';
 import { withoutUnchanged } from './delta-lines.ts';
 import { type DiscountedDraft, type DraftToDiscount, discountInvoices } from './discount-invoices.ts';
-import { draftInvoice, type InvoiceParties, oneOffInvoice, type RatedPeriod } from './draft-invoice.ts';
+import { draftInvoice, oneOffInvoice, type RatedPeriod } from './draft-invoice.ts';
 import type { GroupedPeriod } from './grouped-periods.ts';
+import type { InvoiceGroup } from './invoice-group.ts';
 import type { ChainHead } from './invoice-hash.ts';
 import { canonicalInvoice, chainHash } from './invoice-hash.ts';
 import { type Numbering, type NumberingSeries, numberingFrom } from './number-documents.ts';
 import { dueAtOf } from './payment-terms.ts';
 import { taxInvoice, taxUnissued } from './tax-invoice.ts';
 
+export type { InvoiceGroup };
+
 /** Where the organization's chain and series stand, and which billing periods of the shard are billed already. */
 export type SeriesState = {
   readonly head: ChainHead;
   readonly numbering: readonly NumberingSeries[];
-  /** Or in a draft, where the shard finalizes none. */
+  /** Or in a draft, where the shard finalizes none; or carried over. */
   readonly alreadyBilled: ReadonlySet<string>;
   /** The drafts that are still to be finalized by it. */
   readonly draftIds: ReadonlySet<string>;
@@ -57,27 +60,6 @@ export type SeriesState = {
   readonly givenBack: ReadonlySet<string>;
   /** Undefined where nothing has discounts. */
   readonly discounts: DiscountFacts | undefined;
-};
-
-/** Billing periods of one payer that fall due together, in the order in which they are printed. */
-export type InvoiceGroup = {
-  readonly parties: InvoiceParties;
-  readonly periods: readonly GroupedPeriod[];
-  /** Those of them that take back what was charged: in advance, or by what was corrected. */
-  readonly creditIds: readonly string[];
-  /** Of the payer: the calendar that days are counted in until the invoice is due. */
-  readonly timeZone: string;
-  /** Of the details of the payer as they stand; null where they have no version yet, and where they were erased. */
-  readonly buyerDigest: string | null;
-  /** How its number is written, and by the year of which time zone. */
-  readonly numbers: { readonly format: NumberFormat; readonly timeZone: string };
-  /** The draft that it is, where there is one; a one-off invoice has items in place of billing periods. */
-  readonly draft?: {
-    readonly id: string;
-    readonly items: readonly OneOffItem[];
-    /** Of a one-off invoice: the discounts that it was asked to have. */
-    readonly discountIds: readonly string[];
-  };
 };
 
 /** A draft as it is made of billing periods, under the id that its invoice will have. */
@@ -92,13 +74,15 @@ export type ClosedShard = {
   readonly numbering: readonly NumberingSeries[];
   readonly drafts: readonly MadeDraft[];
   readonly settled: readonly SettledDelta[];
+  /** What is not issued, as it would come to too little. */
+  readonly carried: readonly CarriedInvoice[];
   /** What the invoices used of discounts. */
   readonly uses: readonly InvoiceUse[];
   /** The ids of drafts that were to be finalized, and of which no billing period could be rated. */
   readonly unrated: readonly string[];
 };
 
-export type ClosedCount = { readonly issued: number; readonly drafted: number };
+export type ClosedCount = { readonly issued: number; readonly drafted: number; readonly carried: number };
 
 export type IssuePorts = {
   readonly leaseShard: () => Promise<Shard | undefined>;
@@ -269,6 +253,54 @@ export const discountedInvoices = ({ organizationId }: Shard, { groups, lines }:
   };
 };
 
+/** What of groups would be issued, with taxes. */
+const taxGroups = (
+  { makesDrafts }: Shard,
+  drafts: ShardDrafts['drafts'],
+  { taxes, answers }: Pick<ShardContent, 'taxes' | 'answers'>,
+  now: Instant,
+): ShardDrafts['drafts'] =>
+  new Map(
+    [...drafts].map(([group, { draft, uses }]): [InvoiceGroup, DiscountedDraft] => {
+      const answer = answers.size > 0 ? answers.get(draftKey(draft)) : undefined;
+      return [
+        group,
+        { draft: makesDrafts ? taxUnissued(draft, taxes, now) : taxInvoice(draft, taxes, now, answer), uses },
+      ];
+    }),
+  );
+
+const weighed = (drafts: ShardDrafts['drafts']): ReadonlyMap<InvoiceGroup, Weighed> =>
+  new Map(
+    [...drafts].map(([group, { draft }]) => {
+      const billingPeriodIds = draft.periods.map(({ billingPeriodId }) => billingPeriodId);
+      return [group, { total: draft.total, billingPeriodIds }];
+    }),
+  );
+
+type ShardInvoices = ShardDrafts & { readonly carried: readonly CarriedInvoice[] };
+
+/**
+ * What of groups is issued, with discounts and taxes, and what is carried over. A discount that is used once is used by
+ * what is issued: where something is carried over, the others are drafted anew.
+ */
+const invoicesOf = (shard: Shard, content: ShardContent, state: SeriesState, now: Instant): ShardInvoices => {
+  const carried: CarriedInvoice[] = [];
+  const waiting: InvoiceGroup[] = [];
+  for (let { groups } = content; ; ) {
+    const { drafts, settled, unrated } = draftGroups(shard, { ...content, groups }, state, now);
+    const taxed = taxGroups(shard, drafts, content, now);
+    const carriedOn = carryOn(groups, weighed(taxed));
+    if (!carriedOn) {
+      const ofWaiting = draftGroups(shard, { ...content, groups: waiting }, state, now).settled;
+      return { drafts: taxed, settled: [...settled, ...ofWaiting], unrated, carried };
+    }
+    carried.push(...carriedOn.carried);
+    waiting.push(...carriedOn.waiting);
+    groups = carriedOn.groups;
+  }
+};
+
 /** What the tax engine says, where the organization goes by it. */
 const askedAnswers = async (
   { taxEngine, billedPeriods, discountFacts }: IssuePorts,
@@ -282,9 +314,17 @@ const askedAnswers = async (
   // note of what it corrects.
   const discounts = await discountFacts(discountedInvoices(shard, { ...lines, groups }));
   const standing = { alreadyBilled: await billedPeriods(shard), givenBack: new Set<string>(), discounts };
-  const { drafts } = draftGroups(shard, { ...lines, groups }, standing, now);
-  const contents = [...drafts.values()].map(({ draft }) => draft);
-  return askTaxEngine(taxEngine, shard.organizationId, contents, taxes, now);
+  const answers = new Map<string, EngineAnswer>();
+  // What is carried over makes another invoice, about which it is asked, too.
+  for (let left: readonly InvoiceGroup[] | undefined = groups; left; ) {
+    const { drafts } = draftGroups(shard, { ...lines, groups: left }, standing, now);
+    const unasked = [...drafts.values()].map(({ draft }) => draft).filter((draft) => !answers.has(draftKey(draft)));
+    const asked = await askTaxEngine(taxEngine, shard.organizationId, unasked, taxes, now);
+    for (const [key, answer] of asked) answers.set(key, answer);
+    const taxed = taxGroups(shard, drafts, { taxes, answers }, now);
+    left = carryOn(left, weighed(taxed))?.groups;
+  }
+  return answers;
 };
 
 const taxedInvoices = (
@@ -310,23 +350,22 @@ export const closeGroups = (
   now: Instant,
   newInvoiceId: () => string,
 ): ClosedShard => {
-  const { taxes, answers } = content;
   const groups = content.groups.filter(({ draft }) => !draft || state.draftIds.has(draft.id));
-  const { drafts: discounted, settled, unrated } = draftGroups(shard, { ...content, groups }, state, now);
+  const { drafts: closed, settled, unrated, carried } = invoicesOf(shard, { ...content, groups }, state, now);
   const numbering = numberingFrom(state.numbering);
   const yearIn = yearsOf(now);
   let head = state.head;
   const invoices: IssuedInvoice[] = [];
   const drafts: MadeDraft[] = [];
   const used: InvoiceUse[] = [];
-  for (const [group, { draft, uses }] of discounted) {
+  for (const [group, { draft, uses }] of closed) {
     if (shard.makesDrafts) {
       const finalizeAt = now + state.draftMinutes * minuteMs;
-      drafts.push({ id: newInvoiceId(), draft: taxUnissued(draft, taxes, now), finalizeAt });
+      drafts.push({ id: newInvoiceId(), draft, finalizeAt });
       continue;
     }
     const numbered = {
-      ...taxInvoice(draft, taxes, now, answers.size > 0 ? answers.get(draftKey(draft)) : undefined),
+      ...draft,
       ...issuedTerms(group, numbering, now, yearIn),
       contentVersion: newestContentVersion,
       id: group.draft?.id ?? newInvoiceId(),
@@ -338,7 +377,7 @@ export const closeGroups = (
     used.push(...uses.map((use) => ({ ...use, invoiceId: numbered.id })));
     head = { number: numbered.number, hash };
   }
-  return { invoices, numbering: numbering.moved(), drafts, settled, uses: used, unrated };
+  return { invoices, numbering: numbering.moved(), drafts, settled, carried, uses: used, unrated };
 };
 
 export const hourOfShard = ({ nowMs }: Pick<IssuePorts, 'nowMs'>, { clockNow, organizationId }: Shard): Instant =>

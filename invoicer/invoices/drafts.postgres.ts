@@ -8,6 +8,7 @@ import { type ItemJson, itemFromJson } from '#schemas/invoice/one-off.ts';
 import { formatAmount } from '#schemas/money.ts';
 import type { Instant } from '#schemas/period.ts';
 import type { RatedLine } from '#schemas/rated-line.ts';
+import { type CarriedRow, carriedColumns, withCarried } from './carried-rows.ts';
 import type { InvoiceGroup, MadeDraft } from './close-period.ts';
 import { computedPeriodsMax } from './draft-invoice.ts';
 import {
@@ -26,6 +27,8 @@ import { entitiesOf } from './issuing-entities.postgres.ts';
 // that was cut in two, is left to whichever is rated last.
 const draftsStatement = `
 SELECT d.id, d.customer_id AS payer_id, d.currency, d.overrides, d.lines, ${payerColumns}, (
+    SELECT ${carriedColumns} FROM billing_periods p WHERE p.draft_id = d.id AND p.state = 'open'
+  ), (
     SELECT coalesce(json_agg(${groupPeriodColumns} ORDER BY ${periodOrder}), '[]')
     FROM billing_periods p WHERE p.draft_id = d.id AND p.state = 'open' AND NOT EXISTS (
       SELECT 1 FROM rating_failures f WHERE f.run_id = $2 AND f.billing_period_id = p.id)
@@ -36,14 +39,15 @@ WHERE NOT EXISTS (SELECT 1 FROM billing_run_shards s
   WHERE s.run_id = $2 AND s.shard_number <> $3 AND s.state = 'queued' AND d.id = ANY (s.draft_ids))
 ORDER BY n.place`;
 
-type DraftRow = GroupRow & { id: string; overrides: DraftOverrides; lines: ItemJson[] | null };
+type DraftRow = GroupRow &
+  Pick<CarriedRow, 'carried'> & { id: string; overrides: DraftOverrides; lines: ItemJson[] | null };
 
 /** What the shard finalizes, in the order in which the invoices are numbered. */
 export const draftsOfShard = async (client: Queryable, shard: Shard): Promise<readonly InvoiceGroup[]> => {
   const { rows } = await client.query<DraftRow>(draftsStatement, [shard.draftIds, shard.runId, shard.shardNumber]);
   const entities = await entitiesOf(client, rows);
   return rows.map((row) => {
-    const group = groupFromRow(row, entities);
+    const group = withCarried(groupFromRow(row, entities), row);
     const { id, overrides } = row;
     const terms = withOverrides(group.parties.terms, overrides);
     const draft = { id, items: (row.lines ?? []).map(itemFromJson), discountIds: overrides.discounts ?? [] };

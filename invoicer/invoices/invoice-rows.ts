@@ -75,6 +75,7 @@ export type InvoicePeriodRow = {
   span_end: Date;
   watermark: bigint;
   corrects_id: string | null;
+  carried_from: Date | null;
 };
 
 export type InvoiceLineRow = {
@@ -102,8 +103,8 @@ export const invoiceColumns = `id, organization_id, series_number, kind, content
   plan_version_id, run_id, period_start, period_end, watermark, currency, subtotal, total, issued_at, previous_hash, hash,
   document_number, issuing_entity_id, seller, buyer_digest, due_at, payment_days, purchase_order, memo, custom_fields,
   discounts, taxes, discount_total, tax_total`;
-const invoicePeriodColumns =
-  'invoice_id, id, customer_id, subscription_id, plan_version_id, span_start, span_end, watermark, corrects_id';
+const invoicePeriodColumns = `invoice_id, id, customer_id, subscription_id, plan_version_id, span_start, span_end, watermark,
+  corrects_id, carried_from`;
 const lineColumnNames = [
   'invoice_id',
   'billing_period_id',
@@ -162,6 +163,7 @@ const periodFromRow = (row: InvoicePeriodRow): InvoicePeriod => ({
   span: { start: row.span_start.getTime(), end: row.span_end.getTime() },
   watermark: row.watermark,
   ...(row.corrects_id !== null && { correctsId: row.corrects_id }),
+  ...(row.carried_from !== null && { carriedFrom: row.carried_from.getTime() }),
 });
 
 /** What was hashed then stands in the invoice itself: the whole month. */

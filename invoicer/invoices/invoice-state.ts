@@ -17,9 +17,12 @@ export type StateChange =
   | { readonly ok: true; readonly state: InvoiceState }
   | { readonly ok: false; readonly code: 'invoice_state_conflict'; readonly message: string };
 
-/** A change that is not in the table is a rejection for the caller, also the one to the state that already holds. */
-export const changeInvoiceState = (from: InvoiceState, to: InvoiceState): StateChange => {
-  const allowed: readonly InvoiceState[] = nextStates[from];
+/**
+ * A change that is not in the table is a rejection for the caller, also the one to the state that already holds; and
+ * so is voiding what something was paid of.
+ */
+export const changeInvoiceState = (from: InvoiceState, to: InvoiceState, isPaidOf = false): StateChange => {
+  const allowed: readonly InvoiceState[] = nextStates[from].filter((state) => state !== 'voided' || !isPaidOf);
   if (allowed.includes(to)) return { ok: true, state: to };
   const possible = allowed.length === 0 ? 'it is final' : `it can become ${allowed.join(', ')}`;
   return {

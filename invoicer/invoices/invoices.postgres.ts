@@ -9,6 +9,8 @@ import type { IssuedInvoice } from '#schemas/invoice.ts';
 import type { Instant } from '#schemas/period.ts';
 import { discountFacts } from '../discounts/discount-facts.postgres.ts';
 import { writeDiscountUses } from '../discounts/discount-uses.postgres.ts';
+import { writeCarried } from './carried.postgres.ts';
+import { type CarriedRow, carriedColumns, carryFactsColumns, carryTermsColumns, withCarry } from './carried-rows.ts';
 import type { ClosedCount, ClosedShard, IssuePorts } from './close-period.ts';
 import { createLinesBefore, lockCorrected, settleDeltas } from './deltas.postgres.ts';
 import { draftLines, draftsOfShard, insertDrafts, lockDrafts, settleDrafts } from './drafts.postgres.ts';
@@ -54,14 +56,15 @@ const moveSeries = async (
   );
 };
 
-/** Or in a draft that the shard does not finalize. */
+/** Or in a draft that the shard does not finalize, or carried over. */
 const billedPeriods = async (
   client: Queryable,
   { billingPeriodIds, draftIds }: Shard,
 ): Promise<ReadonlySet<string>> => {
   const { rows } = await client.query<{ id: string }>(
     `SELECT id FROM billing_periods
-     WHERE id = ANY ($1) AND (state <> 'open' OR (draft_id IS NOT NULL AND draft_id <> ALL ($2)))`,
+     WHERE id = ANY ($1) AND (state <> 'open' OR carried_at IS NOT NULL
+       OR (draft_id IS NOT NULL AND draft_id <> ALL ($2)))`,
     [billingPeriodIds, draftIds],
   );
   return new Set(rows.map(({ id }) => id));
@@ -89,15 +92,16 @@ const billPeriods = async (client: Queryable, invoices: readonly IssuedInvoice[]
 const finishShard = async (
   client: Queryable,
   shard: Shard,
-  { issued, drafted }: ClosedCount,
+  { issued, drafted, carried }: ClosedCount,
   already: number,
   elapsedMs: number,
 ): Promise<number | undefined> => {
   await client.query(
     `UPDATE billing_run_shards SET state = 'issued', ${movedOn}, issued = issued + $3,
-      already_issued = already_issued + $4, issued_ms = $5, drafted = drafted + $6, draft_lines = NULL
+      already_issued = already_issued + $4, issued_ms = $5, drafted = drafted + $6, draft_lines = NULL,
+      carried_over = carried_over + $7
      WHERE run_id = $1 AND shard_number = $2 AND state = 'rated'`,
-    [shard.runId, shard.shardNumber, issued, already, Math.round(elapsedMs), drafted],
+    [shard.runId, shard.shardNumber, issued, already, Math.round(elapsedMs), drafted, carried],
   );
   // Whoever ends the cutting of the run at the same moment, or another of its shards, is waited for, and seen.
   await client.query('SELECT 1 FROM billing_runs WHERE id = $1 FOR NO KEY UPDATE', [shard.runId]);
@@ -170,14 +174,18 @@ const ratedRuns = `runs AS (
 // consolidated.
 const groupsStatement = `
 WITH due AS (
-  SELECT p.*, n.place, s.currency, CASE WHEN p.consolidated THEN p.payer_id ELSE p.subscription_id END AS billed_with
+  SELECT p.*, n.place, s.currency, CASE WHEN p.consolidated THEN p.payer_id ELSE p.subscription_id END AS billed_with,
+    coalesce(s.next_due_at, s.clocked_due_at) IS NOT NULL AND (s.ended_at IS NULL OR s.ended_at > p.due_at) AS goes_on
   FROM unnest($1::text[]) WITH ORDINALITY AS n (id, place) JOIN billing_periods p ON p.id = n.id
     JOIN subscriptions s ON s.id = p.subscription_id
+), ranked AS (
+  SELECT d.*, row_number() OVER (ORDER BY ${periodOrder}) AS rank FROM due d
 )
-SELECT g.payer_id, g.currency, g.periods, ${payerColumns}
+SELECT g.payer_id, g.currency, g.periods, g.carried, ${carryTermsColumns}, ${payerColumns}
 FROM (
-  SELECT payer_id, currency, min(place) AS place, json_agg(${groupPeriodColumns} ORDER BY ${periodOrder}) AS periods
-  FROM due p GROUP BY payer_id, billed_with, currency, due_at
+  SELECT payer_id, currency, min(place) AS place, json_agg(${groupPeriodColumns} ORDER BY ${periodOrder}) AS periods,
+    billed_with, due_at, ${carriedColumns}, ${carryFactsColumns}
+  FROM ranked p GROUP BY payer_id, billed_with, currency, due_at
 ) g JOIN ${payerTables} ON c.id = g.payer_id
 ORDER BY g.place`;
 
@@ -254,9 +262,9 @@ export const createInvoiceStore = (postgres: Postgres, leaseSeconds: number): In
     linesBefore: createLinesBefore(postgres),
     invoiceGroups: async (shard) => {
       if (shard.draftIds.length > 0) return draftsOfShard(postgres, shard);
-      const { rows } = await postgres.query<GroupRow>(groupsStatement, [shard.billingPeriodIds]);
+      const { rows } = await postgres.query<GroupRow & CarriedRow>(groupsStatement, [shard.billingPeriodIds]);
       const entities = await entitiesOf(postgres, rows);
-      return rows.map((row) => groupFromRow(row, entities));
+      return rows.map((row) => withCarry(groupFromRow(row, entities), row));
     },
 
     billedPeriods: (shard) => billedPeriods(postgres, shard),
@@ -271,8 +279,9 @@ export const createInvoiceStore = (postgres: Postgres, leaseSeconds: number): In
         const discounts = await discountFacts(client, discounted);
         const state = { head, numbering: stored, alreadyBilled, draftIds, draftMinutes, givenBack, discounts };
         const closed = issue(state);
-        const { invoices, numbering, drafts, uses } = closed;
+        const { invoices, numbering, drafts, uses, carried } = closed;
         const last = invoices.at(-1);
+        await writeCarried(client, shard, closed, hour());
         if (last) {
           await writeInvoices(client, shard.runId, invoices);
           await invoiceNumbering.write(client, shard.organizationId, numbering);
@@ -283,7 +292,7 @@ export const createInvoiceStore = (postgres: Postgres, leaseSeconds: number): In
         const draftEntries = await writeDrafts(client, shard, closed, draftIds, hour());
         if (last) await writeStates(client, invoices);
         const next = last ?? head;
-        const count = { issued: invoices.length, drafted: drafts.length };
+        const count = { issued: invoices.length, drafted: drafts.length, carried: carried.length };
         const completedAt = await finishShard(client, shard, count, alreadyBilled.size, elapsedMs());
         const changes = invoices.map(({ id, hash }) => ({
           action: 'invoice.issued',

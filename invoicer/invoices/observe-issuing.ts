@@ -17,6 +17,10 @@ const shardIssuing: ShardWork = {
 export const observeIssuing = (ports: IssuePorts, metrics: Metrics, log: Log, tracer: Tracer): IssuePorts => {
   const invoices = metrics.counter('millrace_invoicer_invoices_total', 'Invoices that were issued');
   const drafts = metrics.counter('millrace_invoicer_drafts_total', 'Drafts that were made of what was closed');
+  const carriedOver = metrics.counter(
+    'millrace_invoicer_carried_over_total',
+    'Invoices that were not issued, as they would have come to less than the minimum of their payer',
+  );
   const shards = observeShards(shardIssuing, { metrics, log, tracer, stopwatch: ports.stopwatch });
   const issuing = metrics.histogram(
     'millrace_invoicer_issue_seconds',
@@ -31,13 +35,15 @@ export const observeIssuing = (ports: IssuePorts, metrics: Metrics, log: Log, tr
     leaseNext: async (before) => shards.leased(await ports.leaseNext(before)),
     commit: async (shard, ...how) => {
       const committedMs = ports.stopwatch();
-      const { issued, drafted } = await ports.commit(shard, ...how);
+      const count = await ports.commit(shard, ...how);
+      const { issued, drafted, carried } = count;
       issuing.observe(committedMs() / 1000);
       invoices.inc(issued);
       drafts.inc(drafted);
+      carriedOver.inc(carried);
       shardInvoices.observe(issued);
-      shards.done(shard, { invoices: issued, drafts: drafted });
-      return { issued, drafted };
+      shards.done(shard, { invoices: issued, drafts: drafted, carried_over: carried });
+      return count;
     },
     giveUp: async (shard, error) => {
       shards.givenBack(shard, error);

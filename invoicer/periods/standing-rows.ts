@@ -21,10 +21,16 @@ export const nextDueAt = `(SELECT s.next_due_at FROM subscriptions s
 export const livesByTheHour = `NOT EXISTS (SELECT 1 FROM customers c
     WHERE c.organization_id = p.organization_id AND c.id = p.customer_id AND c.test_clock_id IS NOT NULL)`;
 
-/** The same of the billing periods that are open and in no draft, which are few. */
-export const openDueAt = `(SELECT p.due_at FROM billing_periods p
-    WHERE p.organization_id = o.id AND p.state = 'open' AND p.draft_id IS NULL AND ${livesByTheHour}
-    ORDER BY p.due_at LIMIT 1)`;
+/**
+ * The same of the billing periods that are open and in no draft, which are few. What is carried over falls due with
+ * what comes next, or when a year is over.
+ */
+export const openDueAt = `least((SELECT p.due_at FROM billing_periods p
+    WHERE p.organization_id = o.id AND p.state = 'open' AND p.draft_id IS NULL AND p.carried_at IS NULL
+      AND ${livesByTheHour} ORDER BY p.due_at LIMIT 1),
+  (SELECT p.carried_from + interval '365 days' FROM billing_periods p
+    WHERE p.organization_id = o.id AND p.carried_at IS NOT NULL AND ${livesByTheHour}
+    ORDER BY p.carried_from LIMIT 1))`;
 
 /** And of drafts that nobody finalizes at this moment. */
 export const finalizeAt = `(SELECT d.finalize_at FROM invoice_drafts d

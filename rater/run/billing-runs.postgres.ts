@@ -20,6 +20,7 @@ import { billingChannels, runEnded, type Shard } from '#schemas/billing-run.ts';
 import { isId } from '#schemas/ids.ts';
 import { monthNameOf } from '#schemas/period.ts';
 import type { RatingFailureCode } from '#schemas/rating-failure.ts';
+import { cutCarried } from './cut-carried.postgres.ts';
 import { cutDeltas } from './cut-deltas.postgres.ts';
 import { cutDrafts } from './cut-drafts.postgres.ts';
 import { cutShards } from './cut-shards.postgres.ts';
@@ -126,12 +127,15 @@ const writeCutStates = async (client: Queryable, states: readonly CutState[]): P
   );
 };
 
+/** With the subscriptions that were looked at; undefined is all. */
+type Opened = Pick<Cut, 'freshIds' | 'isLast'> & { readonly looked: readonly CutState[] | undefined };
+
 /**
  * Writes down which time of which subscription is due: what was due when the run was asked for. In the west a month is
  * over some hours later; what ends in them is left to the next run.
  */
-const openPeriods = async (client: Queryable, run: RunRow): Promise<Omit<Cut, 'deltaIds'>> => {
-  if (run.drafts_only) return { freshIds: [], isLast: true };
+const openPeriods = async (client: Queryable, run: RunRow): Promise<Opened> => {
+  if (run.drafts_only) return { freshIds: [], isLast: true, looked: [] };
   const { organization_id: organizationId, subscription_id: subscriptionId } = run;
   const customerIds = await customersOf(client, run);
   if (run.due_until === null || run.arrears_until === null) {
@@ -140,7 +144,7 @@ const openPeriods = async (client: Queryable, run: RunRow): Promise<Omit<Cut, 'd
     const asked = { month: monthOfRun(run), until };
     const periods = await freshPeriodsOfMonth(client, organizationId, asked, whose, { isLocked: true });
     await writePeriods(client, run, periods);
-    return { freshIds: periods.map(({ id }) => id), isLast: true };
+    return { freshIds: periods.map(({ id }) => id), isLast: true, looked: undefined };
   }
   const [dueUntil, arrearsUntil] = [run.due_until.getTime(), run.arrears_until.getTime()];
   const { subscriptions_max: subscriptionsMax, test_clock_id: testClockId } = run;
@@ -151,17 +155,32 @@ const openPeriods = async (client: Queryable, run: RunRow): Promise<Omit<Cut, 'd
   return {
     freshIds: periods.map(({ id }) => id),
     isLast: subscriptionsMax === null || states.length < subscriptionsMax,
+    looked: states,
+  };
+};
+
+/** What the step looked at, and who is billed for it. */
+const lookedAt = async (client: Queryable, organizationId: string, looked: readonly CutState[] | undefined) => {
+  if (!looked) return undefined;
+  const payers = await payersOf(
+    client,
+    organizationId,
+    looked.map(({ customerId }) => customerId),
+  );
+  return {
+    subscriptionIds: looked.map(({ subscriptionId }) => subscriptionId),
+    payerIds: [...new Set([...payers.values()].map(({ id }) => id))],
   };
 };
 
 /** What is due, and what comes of late usage of what was billed before. */
 const openBilling = async (client: Queryable, run: RunRow, late: LateUsage | undefined): Promise<Cut> => {
-  const opened = await openPeriods(client, run);
-  if (run.kind !== 'billing' || run.drafts_only) return { ...opened, deltaIds: [] };
+  const { looked, ...opened } = await openPeriods(client, run);
+  if (run.kind !== 'billing' || run.drafts_only) return { ...opened, deltaIds: [], carriedIds: [] };
   if (late) await addLatePeriods(client, run, late);
   const dueAt = (run.due_until ?? run.created_at).getTime();
   const isOfMonth = run.due_until === null;
-  const deltaIds = await cutDeltas(client, {
+  const of = {
     organizationId: run.organization_id,
     dueAt,
     month: isOfMonth ? monthOfRun(run) : monthNameOf(dueAt),
@@ -170,8 +189,14 @@ const openBilling = async (client: Queryable, run: RunRow, late: LateUsage | und
     subscriptionId: run.subscription_id,
     testClockId: run.test_clock_id,
     freshIds: run.state === 'running' ? opened.freshIds : undefined,
+  };
+  const deltaIds = await cutDeltas(client, of);
+  const carriedIds = await cutCarried(client, {
+    ...of,
+    ...(of.freshIds && { freshIds: [...of.freshIds, ...deltaIds] }),
+    looked: await lookedAt(client, of.organizationId, looked),
   });
-  return { ...opened, deltaIds };
+  return { ...opened, deltaIds, carriedIds };
 };
 
 // What stands is taken as it stands, billed or not; what nobody has cut yet, as a billing run would cut it. Nothing is
@@ -209,7 +234,7 @@ const writeDryPeriods = async (client: Queryable, run: RunRow): Promise<Cut> => 
     customerId,
     subscriptionId,
   ]);
-  return { freshIds: [], deltaIds: [], isLast: true };
+  return { freshIds: [], deltaIds: [], carriedIds: [], isLast: true };
 };
 
 type EndedRun = Pick<QueuedRun, 'organizationId' | 'kind' | 'requestId'> & { readonly id: string };

@@ -55,6 +55,7 @@ SELECT DISTINCT p.payer_id, p.consolidated, s.currency,
   p.due_at, p.billing_month
 FROM billing_periods p JOIN subscriptions s ON s.id = p.subscription_id
 WHERE p.organization_id = $1 AND p.payer_id = ANY ($2) AND p.state = 'open' AND p.draft_id IS NULL
+  AND p.carried_at IS NULL
   AND p.timing <> 'delta' AND CASE WHEN $3::text[] IS NOT NULL THEN p.id = ANY ($3) ELSE
     ($4::text IS NULL AND p.due_at <= $5 OR p.billing_month = $4) AND ($6::text IS NULL OR p.customer_id = $6
       OR p.payer_id = $6) AND ($7::text IS NULL OR p.subscription_id = $7) END`;

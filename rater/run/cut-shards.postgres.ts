@@ -48,10 +48,10 @@ const withCustomer = `billing_periods p CROSS JOIN LATERAL (
 const isBilled = "($9 OR p.late_usage IS DISTINCT FROM 'report_only') AND (NOT $9 OR p.timing <> 'delta')";
 
 // Both counts come from one statement, so from one moment: what another run issues meanwhile is in exactly one of them.
-// Of a run of what is due, what was billed before is none of its own; what is in a draft is billed with it, and only
-// rated ($9) by others.
+// Of a run of what is due, what was billed before is none of its own; what is in a draft is billed with it, and what is
+// carried over with the next invoice: they are only rated ($9) by others.
 const insertShards = `${shardsOf(`${withCustomer}
-  WHERE ${ofRun} AND p.state = 'open' AND (p.draft_id IS NULL OR $9) AND ${isBilled}`)}, (
+  WHERE ${ofRun} AND p.state = 'open' AND (p.draft_id IS NULL AND p.carried_at IS NULL OR $9) AND ${isBilled}`)}, (
   SELECT count(*) FROM ${withCustomer}
   WHERE $4::text IS NOT NULL AND ${ofRun} AND p.state = 'billed'
 )::integer AS issued`;
@@ -59,7 +59,7 @@ const insertShards = `${shardsOf(`${withCustomer}
 // Of a later step: what it wrote itself. What else is open is of the first one.
 const insertMoreShards = `${shardsOf(`unnest($3::text[]) AS f (id) JOIN billing_periods p ON p.id = f.id
     JOIN customers c ON c.organization_id = p.organization_id AND c.id = p.customer_id
-  WHERE p.state = 'open' AND p.late_usage IS DISTINCT FROM 'report_only'`)}, 0 AS issued`;
+  WHERE p.state = 'open' AND p.carried_at IS NULL AND p.late_usage IS DISTINCT FROM 'report_only'`)}, 0 AS issued`;
 
 /** Of what the run cut now, and of what one before could not rate. */
 const insertReportShards = shardsOf(
@@ -76,7 +76,7 @@ const insertDryShards = `${shardsOf(`(
 export const cutShards = async (
   client: Queryable,
   run: RunRow,
-  { freshIds, deltaIds }: Cut,
+  { freshIds, deltaIds, carriedIds }: Cut,
   shardSize: number,
 ): Promise<{ shards: number; issued: number }> => {
   type Counted = { shards: number; issued: number };
@@ -86,7 +86,11 @@ export const cutShards = async (
     if (run.drafts_only) return { rows: [] };
     if (run.kind === 'dry_rating') return client.query<Counted>(insertDryShards, [run.id, shardSize]);
     if (run.state === 'running')
-      return client.query<Counted>(insertMoreShards, [run.id, shardSize, textArray([...freshIds, ...deltaIds])]);
+      return client.query<Counted>(insertMoreShards, [
+        run.id,
+        shardSize,
+        textArray([...freshIds, ...deltaIds, ...carriedIds]),
+      ]);
     return client.query<Counted>(insertShards, [run.id, shardSize, ...of, run.kind !== 'billing']);
   };
   const inserted = (await insert()).rows[0] ?? { shards: 0, issued: 0 };

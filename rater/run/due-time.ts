@@ -103,6 +103,7 @@ export type DueToCut = {
 /** Until when a subscription is cut, and when it is to be looked at again. */
 export type CutState = {
   readonly subscriptionId: string;
+  readonly customerId: string;
   readonly cutUntil: Instant;
   readonly nextDueAt: Instant | undefined;
 };
@@ -201,6 +202,7 @@ export const dueTime = (found: readonly DueOfOne[], asked: DueToCut, schedulesOf
     for (const period of freshOf(one, due, known, monthOf)) periods.push(period);
     states.push({
       subscriptionId: one.id,
+      customerId: one.customerId,
       cutUntil: Math.max(cutUntil, afterOf(one)),
       nextDueAt: next === Number.POSITIVE_INFINITY ? undefined : next,
     });

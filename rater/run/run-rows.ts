@@ -31,6 +31,8 @@ export const monthOfRun = (run: RunRow): string => monthNameOf(run.period_start?
 /** What a step of a run found: all of it, or as many subscriptions as one step takes. */
 export type Cut = {
   readonly freshIds: readonly string[];
+  /** Of those that were carried over before. */
+  readonly carriedIds: readonly string[];
   /** Of billed periods. */
   readonly deltaIds: readonly string[];
   readonly isLast: boolean;

@@ -254,7 +254,12 @@ export const InvoiceVoiding = Type.Object(
       }),
     ),
   },
-  { ...closed, title: 'InvoiceVoiding', examples: [{ reason: 'duplicate', reissue: true }] },
+  {
+    ...closed,
+    title: 'InvoiceVoiding',
+    description: '`reason`, `other` where it is not said, and `memo` are those of its credit note.',
+    examples: [{ reason: 'duplicate', reissue: true }],
+  },
 );
 
 export const VoidedInvoice = Type.Object(

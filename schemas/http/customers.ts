@@ -91,6 +91,17 @@ export const PaymentTerms = Type.Object(
   { days: Type.Integer({ minimum: 0, maximum: 365, description: 'From the day of an invoice until it is due.' }) },
   { ...closed, title: 'PaymentTerms', description: 'When invoices are due; without any, on receipt.' },
 );
+const minimumText = formed('^[0-9]{1,13}(\\.[0-9]{1,12})?$', 'a decimal such as "10.00"');
+export const MinimumInvoiceAmounts = Type.Record(Type.String({ pattern: '^[A-Z]{3}$' }), minimumText, {
+  'x-expected-names': 'of three capital letters, as currencies have',
+  title: 'MinimumInvoiceAmounts',
+  maxProperties: 50,
+  additionalProperties: false,
+  description:
+    'By currency: what would come to less is carried over to the next invoice (docs/minimum-amounts.md). "0.00" is no minimum. Those of a customer go before those of its organization, currency by currency.',
+  examples: [{ USD: '10.00' }],
+});
+export type MinimumInvoiceAmounts = Static<typeof MinimumInvoiceAmounts>;
 export const invoicings = ['per_subscription', 'consolidated'] as const;
 export type Invoicing = (typeof invoicings)[number];
 const InvoicingName = Type.Enum([...invoicings], {
@@ -175,6 +186,7 @@ const termsFields = {
   parent_id: ParentName,
   issuing_entity_id: IssuingEntityOfCustomer,
   invoice_defaults: InvoiceDefaults,
+  minimum_invoice_amounts: MinimumInvoiceAmounts,
 };
 
 export const newCustomerExample = { external_id: 'acme', name: 'Acme Inc.', currency: 'USD' };
@@ -191,6 +203,7 @@ export const customerExample = {
   invoicing: 'per_subscription',
   issuing_entity_id: null,
   invoice_defaults: null,
+  minimum_invoice_amounts: null,
   parent_id: null,
   tax: { treatment: 'taxable', exemption_reason: null, rates: [] },
   archived_at: null,
@@ -231,6 +244,7 @@ export const CustomerPatch = Type.Object(
     parent_id: Type.Optional(nullable(ParentName)),
     issuing_entity_id: Type.Optional(nullable(IssuingEntityOfCustomer)),
     invoice_defaults: Type.Optional(nullable(InvoiceDefaults)),
+    minimum_invoice_amounts: Type.Optional(nullable(MinimumInvoiceAmounts)),
     time_zone: Type.Optional(TimeZone),
     invoicing: Type.Optional(InvoicingName),
     tax: Type.Optional(nullable(GivenTax)),
@@ -263,6 +277,7 @@ const laterFields = {
   invoicing: InvoicingName,
   issuing_entity_id: nullable(IssuingEntityOfCustomer),
   invoice_defaults: nullable(InvoiceDefaults),
+  minimum_invoice_amounts: nullable(MinimumInvoiceAmounts),
   parent_id: nullable(idOf('cus')),
   tax: CustomerTax,
   archived_at: nullable(Instant),

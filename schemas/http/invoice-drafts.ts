@@ -24,7 +24,7 @@ export const issuedExample = {
   reissue_of: null,
   ...exampleHead,
 };
-export const noDrafts = { invoices_already_issued: 0, invoice_id: null, drafts_made: 0 };
+export const noDrafts = { invoices_already_issued: 0, invoices_carried_over: 0, invoice_id: null, drafts_made: 0 };
 
 const lines = (charsMax: number) =>
   formed(`^[^\\u0000-\\u0008\\u000b-\\u001f\\u007f]{1,${charsMax}}$`, `1 to ${charsMax} characters, and line breaks`);

@@ -142,6 +142,13 @@ const exportedHead = {
   invoice_id: invoiceHead.id,
   issued_at: invoiceHead.issued_at,
 };
+const exportedCredit = {
+  number: 1,
+  document_number: 'CN-2026-000001',
+  credit_note_id: exampleId('crn', 61),
+  issued_at: invoiceHead.issued_at,
+  invoice_id: invoiceHead.id,
+};
 const exported = {
   exportInvoices: {
     ...exportedHead,
@@ -151,6 +158,9 @@ const exported = {
   },
   exportInvoiceLines: { ...exportedHead, position: 1, description: flatChargeExample.name, amount: '9.00' },
   exportInvoiceTaxes: { ...exportedHead, code: 'vat', percentage: '19', taxable_amount: '13.98', amount: '2.66' },
+  exportCreditNotes: { ...exportedCredit, reason: 'duplicate', currency: invoiceHead.currency, total: '9.00' },
+  exportCreditNoteLines: { ...exportedCredit, position: 1, invoice_line: 1, amount: '9.00' },
+  exportCreditNoteTaxes: { ...exportedCredit, code: 'vat', percentage: '19', taxable_amount: '9.00', amount: '1.71' },
 };
 
 /** Some of the columns of each. */

@@ -48,6 +48,28 @@ export const invoiceExportQueryDocument = (timePattern: string) => {
 };
 
 const head = ['number', 'document_number', 'invoice_id', 'issued_at'] as const;
+const creditHead = [
+  'number',
+  'document_number',
+  'credit_note_id',
+  'issued_at',
+  'invoice_id',
+  'invoice_document_number',
+] as const;
+const taxColumns = [
+  'issuing_entity_id',
+  'customer_id',
+  'customer_external_id',
+  'currency',
+  'tax_rate_id',
+  'code',
+  'name',
+  'percentage',
+  'inclusive',
+  'treatment',
+  'taxable_amount',
+  'amount',
+] as const;
 
 /** In their order. */
 export const exportColumns = {
@@ -90,26 +112,47 @@ export const exportColumns = {
     'service_period_start',
     'service_period_end',
   ],
-  taxes: [
-    ...head,
+  taxes: [...head, ...taxColumns],
+  creditNotes: [
+    ...creditHead,
+    'reason',
     'issuing_entity_id',
     'customer_id',
     'customer_external_id',
     'currency',
-    'tax_rate_id',
-    'code',
-    'name',
-    'percentage',
-    'inclusive',
-    'treatment',
-    'taxable_amount',
-    'amount',
+    'subtotal',
+    'discount_total',
+    'tax_total',
+    'total',
+    'pre_payment_amount',
+    'post_payment_amount',
+    'settlement',
+    'previous_hash',
+    'hash',
   ],
+  creditNoteLines: [
+    ...creditHead,
+    'position',
+    'invoice_line',
+    'customer_id',
+    'subscription_id',
+    'billing_period_id',
+    'charge_code',
+    'description',
+    'currency',
+    'amount',
+    'discount_amount',
+    'tax_amount',
+    'service_period_start',
+    'service_period_end',
+  ],
+  creditNoteTaxes: [...creditHead, ...taxColumns],
 } as const satisfies Readonly<Record<string, readonly string[]>>;
 
 /** Whose texts callers wrote: a spreadsheet must not take one for a formula. */
 export const callersColumns: ReadonlySet<string> = new Set([
   'document_number',
+  'invoice_document_number',
   'customer_external_id',
   'purchase_order',
   'charge_code',

@@ -170,6 +170,11 @@ export const InvoicePeriod = Type.Object(
       ...idOf('bpd'),
       description: 'Of a delta: the billing period that was billed before.',
     }),
+    carried_over_from: Type.Optional({
+      ...HashedInstant,
+      description:
+        'When it fell due first, where it was carried over from an invoice that would have come to less than the minimum.',
+    }),
   },
   {
     ...closed,
@@ -215,7 +220,9 @@ const headFields = {
   buyer_digest: Type.Union([Type.String({ pattern: '^[0-9a-f]{64}$' }), Type.Null()], {
     description: 'A digest of the details of the buyer as they stood.',
   }),
-  due_at: Type.Union([HashedInstant, Type.Null()], { description: 'Null where no payment terms were agreed.' }),
+  due_at: Type.Union([HashedInstant, Type.Null()], {
+    description: 'Null where no payment terms were agreed.',
+  }),
   subscription_id: ofOnlyPeriod(idOf('sub'), 'The subscription'),
   customer_id: idOf('cus'),
   plan_version_id: ofOnlyPeriod(idOf('plv'), 'The plan version'),

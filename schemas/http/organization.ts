@@ -1,6 +1,6 @@
 /** The organization of the key that calls, in requests and answers. */
 import { Type } from 'typebox';
-import { PaymentTerms } from '#schemas/http/customers.ts';
+import { MinimumInvoiceAmounts, PaymentTerms } from '#schemas/http/customers.ts';
 import { exampleHead, exampleId } from '#schemas/http/example-parts.ts';
 import { closed, idOf, Metadata, Name, nullable, resourceFields } from '#schemas/http/fields.ts';
 import { organizationTiers } from '#schemas/rate-tiers.ts';
@@ -85,6 +85,7 @@ const organizationExample = {
   invoicing: { draft_minutes: 0 },
   issuing_entity_id: null,
   payment_terms: null,
+  minimum_invoice_amounts: null,
   ...exampleHead,
 };
 
@@ -98,6 +99,7 @@ export const OrganizationPatch = Type.Object(
     invoicing: Type.Optional(InvoicingPatch),
     issuing_entity_id: Type.Optional(nullable(IssuingEntityName)),
     payment_terms: Type.Optional(OrganizationTerms),
+    minimum_invoice_amounts: Type.Optional(nullable(MinimumInvoiceAmounts)),
     metadata: Type.Optional(Metadata),
   },
   {
@@ -125,6 +127,7 @@ export const Organization = Type.Object(
     invoicing: Invoicing,
     issuing_entity_id: nullable(IssuingEntityName),
     payment_terms: OrganizationTerms,
+    minimum_invoice_amounts: nullable(MinimumInvoiceAmounts),
     ...resourceFields,
   },
   {

@@ -112,6 +112,9 @@ export const BillingRun = Type.Object(
     }),
     invoices_issued: Type.Integer({ minimum: 0 }),
     invoices_already_issued: Type.Integer({ minimum: 0 }),
+    invoices_carried_over: count(
+      'Those that would have come to less than the minimum of their payer: what they bill is listed under `/carried-over`.',
+    ),
     unmeasured_events: Type.Integer({ minimum: 0 }),
     rating_ms: Type.Integer({ minimum: 0 }),
     issuing_ms: Type.Integer({ minimum: 0 }),
@@ -180,6 +183,33 @@ export const RatingFailure = Type.Object(
     failed_at: Instant,
   },
   { ...closed, title: 'RatingFailure', description: 'A billing period that a run could not rate.' },
+);
+
+export const carriedStates = ['carried_over', 'open', 'billed', 'unchanged', 'reported'] as const;
+export const CarriedPeriod = Type.Object(
+  {
+    billing_period_id: idOf('bpd'),
+    customer_id: { ...idOf('cus'), description: 'Who is billed.' },
+    subscription_id: idOf('sub'),
+    start: Instant,
+    end: Instant,
+    state: Type.Enum([...carriedStates], {
+      title: 'CarriedPeriodState',
+      description:
+        '`carried_over`: it waits for the next invoice; `open`: a run or a draft has taken it up; then as it came out.',
+    }),
+    carried_over_from: { ...Instant, description: 'When it fell due first.' },
+    carried_at: Instant,
+    currency: CurrencyCode,
+    invoice_total: { ...Decimal, description: 'What the whole invoice would have come to.' },
+    minimum_amount: { ...Decimal, description: 'What that lies below.' },
+    invoice_id: Type.Union([idOf('inv'), Type.Null()], { description: 'The invoice, or the draft, that it is on.' }),
+  },
+  {
+    ...closed,
+    title: 'CarriedPeriod',
+    description: 'A billing period that a run carried over: docs/minimum-amounts.md.',
+  },
 );
 
 export const RatingRunLine = Type.Object(

@@ -29,8 +29,14 @@ export const invoiceConflicts = {
   INVOICE_FULLY_CREDITED: {
     status: 409,
     title: 'Nothing of the invoice is left to credit',
-    cause: 'Its credit notes come to its total already, or its total is not above zero.',
+    cause: 'Its credit notes come to its total already.',
     cure: 'Read them with GET /v1/invoices/{id}/credit-notes. What is to be charged after all is another invoice, POST /v1/invoices.',
+  },
+  INVOICE_NOT_CREDITABLE: {
+    status: 409,
+    title: 'The invoice comes to nothing that could be credited',
+    cause: 'Its total is zero or less: nobody owes anything by it.',
+    cure: 'One of zero can be voided, POST /v1/invoices/{id}/void. One below zero is balanced by another invoice, POST /v1/invoices.',
   },
   INVOICE_CORRECTED: {
     status: 409,

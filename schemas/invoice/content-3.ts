@@ -13,6 +13,8 @@ export const periodsToJson = (invoice: Pick<InvoiceContent, 'periods'>) =>
     customer_id: period.customerId,
     // Of a delta, which content version 4 has first.
     ...(period.correctsId !== undefined && { corrects_billing_period_id: period.correctsId }),
+    // The same of what was carried over.
+    ...(period.carriedFrom !== undefined && { carried_over_from: hashedInstant(period.carriedFrom) }),
   }));
 
 /** Each line with the billing period that it charges for and whose that is: of the payer, where it charges for none. */

@@ -60,6 +60,7 @@ const expected = [
   'INSERT INTO rating_run_periods',
   'DELETE FROM rating_run_lines',
   'FROM rating_failures',
+  'FROM carried_periods',
   'UPDATE billing_run_shards j SET leased_until',
   'UPDATE simulations j SET leased_until',
   'FROM plan_migrations_waiting()',

@@ -182,7 +182,7 @@ describe('a run that is cut in steps', () => {
     expect(
       await createInvoiceStore(owner, 60).commit(
         shard as Shard,
-        () => ({ invoices: [], numbering: [], drafts: [], settled: [], uses: [], unrated: [] }),
+        () => ({ invoices: [], numbering: [], drafts: [], settled: [], carried: [], uses: [], unrated: [] }),
         () => 0,
         () => 0,
         () => false,

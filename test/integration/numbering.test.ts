@@ -72,7 +72,7 @@ const threeInvoices =
       head = { number: content.number, hash };
       return { ...content, previousHash, hash };
     });
-    return { invoices, numbering: numbering.moved(), drafts: [], settled: [], uses: [], unrated: [] };
+    return { invoices, numbering: numbering.moved(), drafts: [], settled: [], carried: [], uses: [], unrated: [] };
   };
 
 it('[I18] have no gap and no twin, whoever is rolled back in between', async () => {

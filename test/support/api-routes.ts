@@ -294,6 +294,7 @@ const particular: Readonly<Record<string, ExampleOf>> = {
   createBillingRun: async () => ({ path: '/v1/invoices/run', body: { period: lastMonth().name } }),
   getBillingRun: async (_, { run }) => ({ path: `/v1/invoices/runs/${run}` }),
   listBillingRunFailures: async (_, { run }) => ({ path: `/v1/invoices/runs/${run}/failures` }),
+  listBillingRunCarriedOver: async (_, { run }) => ({ path: `/v1/invoices/runs/${run}/carried-over` }),
   getBillingRunById: async (_, { run }) => ({ path: `/v1/billing-runs/${run}` }),
   createRatingRun: async () => ({ path: '/v1/rating-runs', body: { period: lastMonth().name } }),
   getRatingRun: async (api) => ({ path: await endedRatingRun(api) }),

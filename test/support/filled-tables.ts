@@ -170,6 +170,9 @@ const statements: readonly string[] = [
      customer_id, code, message, failed_at)
    SELECT ${id('rfl')}, org, ${runId}, 0, ${id('bpd')}, ${id('sub')}, ${id('cus')}, 'rating_error', 'x', ${begin}
      ${from}`,
+  `INSERT INTO carried_periods (run_id, billing_period_id, organization_id, customer_id, currency, invoice_total,
+     minimum_amount, carried_at)
+   SELECT ${runId}, ${id('bpd')}, org, ${id('cus')}, 'USD', 1, 2, ${begin} ${from}`,
   `INSERT INTO rating_run_periods (run_id, id, organization_id, subscription_id, customer_id, plan_version_id, segment,
      span_start, span_end, billing_start, billing_end, item, timing)
    SELECT ${runId}, ${id('bpd')}, org, ${id('sub')}, ${id('cus')}, ${id('plv')}, 1, ${begin}, ${end}, ${begin},

@@ -21,3 +21,11 @@ export const makeWhatIsListed = async ({ api }: Tenant, objects: Objects): Promi
     trial: { days: 1, end_action: 'cancel' },
   });
 };
+
+const ofInvoice = 'FROM billing_periods p WHERE p.invoice_id = $1';
+/** What no request brings about of the billing periods of the invoice `$1`; `$2` is a run. */
+export const rowsOfPeriods = `
+WITH carried AS (
+  INSERT INTO carried_periods SELECT $2, p.id, p.organization_id, p.payer_id, 'USD', 1, 2, now() ${ofInvoice}
+)
+INSERT INTO late_periods SELECT p.id, p.organization_id, now() ${ofInvoice}`;

@@ -39,6 +39,8 @@ export type DocumentWords = {
   readonly discount: string;
   readonly total: string;
   readonly amountDue: string;
+  /** Of an invoice below zero, as is the headline of it. */
+  readonly amountInFavor: string;
   readonly payOnline: string;
   readonly scanToPay: string;
   readonly memo: string;
@@ -49,6 +51,7 @@ export type DocumentWords = {
   readonly exempt: string;
   readonly amountDueBy: (amount: string, date: string) => string;
   readonly amountDueOnReceipt: (amount: string) => string;
+  readonly inFavor: (amount: string) => string;
   readonly inclusiveTax: (tax: string) => string;
   readonly taxOn: (tax: string, taxable: string) => string;
   readonly units: (from: string, to: string) => string;

@@ -5,7 +5,7 @@ import { newId } from '#platform/process/ids.ts';
 import { connectPostgres, logins, loginUrl, type Postgres, type Queryable } from '#platform/stores/postgres.ts';
 import { hashApiKey } from '#schemas/api-key.ts';
 import { definedRoutes, examples } from '../../support/api-routes.ts';
-import { lists, makeWhatIsListed } from '../../support/listed.ts';
+import { lists, makeWhatIsListed, rowsOfPeriods } from '../../support/listed.ts';
 import { llmProPlan, llmRequest } from '../../support/llm-pro.ts';
 import { databasePassword, lastMonth, type Pipeline, startPipeline, until } from '../../support/pipeline.ts';
 import { addTenant, firstTenant, makeObjects, type Objects, type Tenant, unique } from '../../support/tenants.ts';
@@ -46,10 +46,7 @@ beforeAll(async () => {
          plan_version_id, NULL, NULL, now() FROM subscriptions WHERE id = $2`,
       [objects.planMigration, objects.subscription],
     );
-    await pipeline.asOwner.query(
-      `INSERT INTO late_periods SELECT p.id, p.organization_id, now() FROM billing_periods p WHERE p.invoice_id = $1`,
-      [objects.invoice],
-    );
+    await pipeline.asOwner.query(rowsOfPeriods, [objects.invoice, objects.run]);
     // A simulation that has ended has no shards any more.
     await pipeline.asOwner.query(
       `INSERT INTO simulation_shards (organization_id, simulation_id, shard_number, first_customer, customer_ids, state)
@@ -104,6 +101,7 @@ const kinds: Readonly<Record<string, Exclude<keyof Objects, 'externalId'>>> = {
   '/v1/quotes/:id/preview': 'quote',
   '/v1/invoices/runs/:id': 'run',
   '/v1/invoices/runs/:id/failures': 'run',
+  '/v1/invoices/runs/:id/carried-over': 'run',
   '/v1/billing-runs/:id': 'run',
   '/v1/invoices/:id': 'invoice',
   '/v1/invoices/:id.pdf': 'invoice',

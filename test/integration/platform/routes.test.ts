@@ -341,6 +341,9 @@ describe.each(versioned)('%s', (_, { operation, changesByItself }) => {
         'exportInvoices',
         'exportInvoiceLines',
         'exportInvoiceTaxes',
+        'exportCreditNotes',
+        'exportCreditNoteLines',
+        'exportCreditNoteTaxes',
         'getSubscriptionRenewal',
         'previewQuote',
       ];

@@ -225,7 +225,7 @@ describe('an invoice is voided', () => {
     const customer = await customerWith(api);
     const even = await issue(api, customer, 'USD', ['5.00', '-5.00']);
     expect(await refused('/v1/credit-notes', { invoice_id: even.id, reason: 'other' })).toMatchObject({
-      error_code: 'INVOICE_FULLY_CREDITED',
+      error_code: 'INVOICE_NOT_CREDITABLE',
     });
     const { credit_note_id: id } = await post(api, `/v1/invoices/${even.id}/void`, {});
     expect(linesOf(await read(api, `/v1/credit-notes/${id}`))).toEqual(['1: 5.00', '2: -5.00']);

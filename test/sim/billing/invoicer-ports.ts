@@ -212,7 +212,7 @@ export const invoicerPorts = (world: World, process: Process, locks: Locks): Iss
       });
       transaction.writes.push(() => write(world, shard, closed, holdsOn));
       await commit(world, transaction, what);
-      return { issued: closed.invoices.length, drafted: 0 };
+      return { issued: closed.invoices.length, drafted: 0, carried: closed.carried.length };
     },
     giveUp: (shard, error) =>
       call('give up issuing', () => {

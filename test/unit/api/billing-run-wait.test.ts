@@ -34,6 +34,7 @@ const row: BillingRun = {
   issued: 0,
   alreadyIssued: 0,
   drafted: 0,
+  carriedOver: 0,
   draftId: null,
   ratedMs: 0,
   issuedMs: 0,

@@ -54,12 +54,13 @@ describe('a resource', () => {
       ...['tax_treatment', 'tax_exemption_reason', 'tax_rate_ids'],
     ];
     expect(earlier.map((form) => Object.keys(form.columns))).toEqual([
+      [...third, ...life, ...issuing, ...taxes],
       [...third, ...life, ...issuing],
       [...third, ...life],
       third,
       [...first, 'currency'],
       first,
     ]);
-    expect(Object.keys(columns)).toEqual([...third, ...life, ...issuing, ...taxes]);
+    expect(Object.keys(columns)).toEqual([...third, ...life, ...issuing, ...taxes, 'minimum_invoice_amounts']);
   });
 });

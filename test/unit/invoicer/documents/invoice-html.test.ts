@@ -128,6 +128,19 @@ describe('what a document says', () => {
   });
 
   it.each([
+    ['en', '$66.41 credit in your favor', 'Credit in your favor $66.41'],
+    ['de', '66,41\u00a0$ Guthaben', 'Guthaben 66,41\u00a0$'],
+    ['fr', '66,41\u00a0$US d’avoir en votre faveur', 'Avoir en votre faveur 66,41\u00a0$US'],
+    ['es', '66,41\u00a0US$ a su favor', 'Saldo a su favor 66,41\u00a0US$'],
+  ] as const)('says below zero in %s that nobody has to pay it', (language, headline, last) => {
+    const content = documentContent(sampleDocument({ language, currency: 'USD', total: '-66.41' }));
+    expect(content.headline).toBe(headline);
+    expect(content.totals.map(({ label, value }) => `${label} ${value}`).at(-1)).toBe(last);
+    const due = documentContent(sampleDocument({ language })).facts.map(({ label }) => label);
+    expect(content.facts.map(({ label }) => label)).toEqual(due.filter((_, index) => index !== 2));
+  });
+
+  it.each([
     ['US', ['1 Main St', 'Springfield, IL 62701', 'X']],
     ['GB', ['1 Main St', 'Springfield', 'IL', '62701', 'X']],
     ['DE', ['1 Main St', '62701 Springfield', 'IL', 'X']],

@@ -60,7 +60,7 @@ const closed = async (makesDrafts: boolean, draftMinutes: number): Promise<Close
         draftMinutes,
         discounts: undefined,
       });
-      return { issued: result.invoices.length, drafted: result.drafts.length };
+      return { issued: result.invoices.length, drafted: result.drafts.length, carried: result.carried.length };
     },
     giveUp: async () => {},
     nowMs: () => now,

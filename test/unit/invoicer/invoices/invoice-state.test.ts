@@ -34,6 +34,10 @@ describe('invoice states', () => {
     expect(changeInvoiceState('draft', 'paid')).toMatchObject({
       message: "the invoice is draft and can't become paid; it can become issued",
     });
+    expect(changeInvoiceState('uncollectible', 'partly_paid', true)).toMatchObject({
+      message: "the invoice is uncollectible and can't become partly_paid; it can become paid",
+    });
+    expect(changeInvoiceState('uncollectible', 'voided', true).ok).toBe(false);
     expect(changeInvoiceState('paid', 'voided')).toMatchObject({
       message: "the invoice is paid and can't become voided; it is final",
     });

@@ -87,7 +87,7 @@ const organization = (count: number, more: Partial<IssuePorts> = {}) => {
       if (last) {
         place.state = { ...state, head: { number: last.number, hash: last.hash }, numbering: closed.numbering };
       }
-      return { issued: closed.invoices.length, drafted: 0 };
+      return { issued: closed.invoices.length, drafted: 0, carried: 0 };
     },
     giveUp: async ({ shardNumber }) => void told.push(`give up ${shardNumber}`),
     nowMs: hour,
