@@ -110,7 +110,9 @@ it('is an invoice of its own of what has ended, once, of however many runs that 
 }, 120_000);
 
 it('[I32] that takes something back is billed, or its invoice is credited, and never both', async () => {
-  const sent = customers.map((customer) => call(customer, at));
+  // The next test has the first one as it is.
+  const raced = customers.slice(1);
+  const sent = raced.map((customer) => call(customer, at));
   await send(sent);
   await pipeline.closePeriod({});
   const amendments = sent.map(({ idempotency_key }) => ({ idempotency_key, action: 'void', reason: 'a test' }));
@@ -120,17 +122,17 @@ it('[I32] that takes something back is billed, or its invoice is credited, and n
       () => pipeline.api('GET', `/v1/events/amendments/${id}`),
       ({ body }) => body.state === 'applied',
     );
-  const before = await Promise.all(customers.map(linesOf));
+  const before = await Promise.all(raced.map(linesOf));
   const firstOf = async (customer: string): Promise<string> =>
     (await pipeline.api('GET', `/v1/invoices?customer_id=${customer}&sort=number`)).body.items[0].id;
-  const firsts = await Promise.all(customers.map(firstOf));
+  const firsts = await Promise.all(raced.map(firstOf));
   const running = pipeline.api('POST', '/v1/invoices/run', {});
   const answers: number[] = [];
   for (const invoice_id of firsts)
     answers.push((await pipeline.api('POST', '/v1/credit-notes', { invoice_id, reason: 'other' })).status);
   expect((await running).status).toBe(202);
   await allEnded();
-  for (const [index, customer] of customers.entries()) {
+  for (const [index, customer] of raced.entries()) {
     const isCredited = answers[index] === 201;
     const states = await deltasOf(customer);
     expect([customer, states.at(-1)]).toEqual([customer, isCredited ? 'reported -1.00' : 'billed -1.00']);
