@@ -153,11 +153,5 @@ it('that comes to nothing, as a void and what brings it back, makes no invoice',
   await send([{ ...call(customer as string, at), event: 'other' }]);
   await pipeline.closePeriod({});
   expect(await linesOf(customer as string)).toEqual(before);
-  expect(await deltasOf(customer as string)).toEqual([
-    'billed 2.00',
-    'billed 1.00',
-    'billed 1.00',
-    'billed 1.00',
-    'unchanged 0.00',
-  ]);
+  expect(await deltasOf(customer as string)).toEqual(['billed 2.00', 'billed 1.00', 'billed 1.00', 'unchanged 0.00']);
 });
