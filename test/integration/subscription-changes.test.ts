@@ -5,14 +5,13 @@ import { subscriptionStateAt, subscriptionStates } from '#schemas/subscription-s
 import type { SubscriptionChange } from '#schemas/subscription-terms.ts';
 import { isInState } from '../../api/subscriptions/subscription-filters.ts';
 import { parts } from '../support/parts.ts';
-import { type ApiAnswer, type Pipeline, until } from '../support/pipeline.ts';
-import { sharePipeline } from '../support/shared-pipeline.ts';
+import { type ApiAnswer, type Pipeline, startPipeline, until } from '../support/pipeline.ts';
 import { unique } from '../support/tenants.ts';
 import { verify } from '../support/verify-command.ts';
 
 let pipeline: Pipeline;
 beforeAll(async () => {
-  pipeline = await sharePipeline(inject('serverUrls'), parts.billedUsage);
+  pipeline = await startPipeline(inject('serverUrls'), {}, { services: parts.billedUsage });
 });
 afterAll(() => pipeline?.stop());
 

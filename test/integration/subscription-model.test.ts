@@ -2,15 +2,14 @@
 import { afterAll, beforeAll, expect, inject, it } from 'vitest';
 import { runModel, sellPlans } from '../model/run-model.ts';
 import { parts } from '../support/parts.ts';
-import type { Pipeline } from '../support/pipeline.ts';
-import { sharePipeline } from '../support/shared-pipeline.ts';
+import { type Pipeline, startPipeline } from '../support/pipeline.ts';
 import { type Sandbox, sandboxOf } from '../support/test-clock.ts';
 import { verify } from '../support/verify-command.ts';
 
 let pipeline: Pipeline;
 let sandbox: Sandbox;
 beforeAll(async () => {
-  pipeline = await sharePipeline(inject('serverUrls'), parts.billedUsage);
+  pipeline = await startPipeline(inject('serverUrls'), {}, { services: parts.billedUsage });
   sandbox = await sandboxOf(pipeline);
   await sellPlans(sandbox);
 }, 60_000);
