@@ -2,8 +2,7 @@
 
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { parts } from '../support/parts.ts';
-import { lastMonth, type Pipeline, until } from '../support/pipeline.ts';
-import { sharePipeline } from '../support/shared-pipeline.ts';
+import { lastMonth, type Pipeline, startPipeline, until } from '../support/pipeline.ts';
 import { addTenant, unique } from '../support/tenants.ts';
 
 let pipeline: Pipeline;
@@ -11,7 +10,7 @@ let pipeline: Pipeline;
 const month = lastMonth();
 
 beforeAll(async () => {
-  pipeline = await sharePipeline(inject('serverUrls'), parts.amendedUsage);
+  pipeline = await startPipeline(inject('serverUrls'), {}, { services: parts.amendedUsage });
 
   await pipeline.api('POST', '/v1/meters', {
     code: 'tokens',

@@ -2,14 +2,13 @@
 
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { parts } from '../support/parts.ts';
-import { type Pipeline, until } from '../support/pipeline.ts';
-import { sharePipeline } from '../support/shared-pipeline.ts';
+import { type Pipeline, startPipeline, until } from '../support/pipeline.ts';
 import { unique } from '../support/tenants.ts';
 import { verify } from '../support/verify-command.ts';
 
 let pipeline: Pipeline;
 beforeAll(async () => {
-  pipeline = await sharePipeline(inject('serverUrls'), parts.billedUsage);
+  pipeline = await startPipeline(inject('serverUrls'), {}, { services: parts.billedUsage });
 });
 afterAll(() => pipeline?.stop());
 

@@ -4,8 +4,7 @@
  */
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { llmProPlan, makeLlmPro } from '../support/llm-pro.ts';
-import { lastMonth, type Pipeline, until } from '../support/pipeline.ts';
-import { sharePipeline } from '../support/shared-pipeline.ts';
+import { lastMonth, type Pipeline, startPipeline, until } from '../support/pipeline.ts';
 import { unique } from '../support/tenants.ts';
 
 let pipeline: Pipeline;
@@ -13,7 +12,7 @@ const month = lastMonth();
 const at = month.end - 3_600_000;
 
 beforeAll(async () => {
-  pipeline = await sharePipeline(inject('serverUrls'));
+  pipeline = await startPipeline(inject('serverUrls'));
   await makeLlmPro(pipeline, ['billed', 'second'], month.start);
 });
 afterAll(() => pipeline?.stop());

@@ -4,7 +4,7 @@
  */
 import { BaseSequencer, type TestSpecification } from 'vitest/node';
 
-/** Longest first, as a whole run on two cores measured them. What is not here takes less than 30 s. */
+/** Longest first, of those that take more than half a minute on two cores. */
 const longest = [
   'platform/routes',
   'platform/stored-digests',

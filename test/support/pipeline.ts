@@ -56,9 +56,6 @@ export type ApiAnswer = { readonly status: number; readonly headers: Headers; re
 export type Pipeline = {
   readonly stack: Stack;
   readonly key: string;
-  /** Of the key, where files share the pipeline; elsewhere it is the first. */
-  readonly organizationId?: string;
-  readonly sandboxId?: string;
   readonly databaseUrl: string;
   readonly clickhouseUrl: string;
   readonly streamName: string;
@@ -116,14 +113,6 @@ export const call =
     };
     expectContract(await contractOf(base), { method, path, ...answered });
     return answered;
-  };
-
-/** Asks for a billing run and waits for its end. */
-export const closePeriodBy =
-  (api: Pipeline['api']): Pipeline['closePeriod'] =>
-  async (body) => {
-    const asked = await api('POST', '/v1/invoices/run', body);
-    return asked.status === 202 ? api('GET', `${asked.headers.get('location')}?wait_seconds=25`) : asked;
   };
 
 /** Logins belong to the whole server, which the tests share. */
@@ -194,7 +183,10 @@ export const startPipeline = async (
     clickhouseUrl,
     streamName,
     api,
-    closePeriod: closePeriodBy(api),
+    closePeriod: async (body) => {
+      const asked = await api('POST', '/v1/invoices/run', body);
+      return asked.status === 202 ? api('GET', `${asked.headers.get('location')}?wait_seconds=25`) : asked;
+    },
     sendEvents: (body, headers) => ingest('POST', '/v1/events', body, headers),
     asApplication,
     asWorker,

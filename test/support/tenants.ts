@@ -2,11 +2,8 @@
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { recordChange } from '#platform/audit/record-change.ts';
-import { systemClock } from '#platform/process/clock.ts';
 import { newId } from '#platform/process/ids.ts';
-import { hashApiKey, hintOfApiKey, newApiKey } from '#schemas/api-key.ts';
-import type { AuditedType } from '#schemas/audited-objects.ts';
+import { hashApiKey, hintOfApiKey, newApiKey, type World } from '#schemas/api-key.ts';
 import { llmProMeters, llmProPlan } from './llm-pro.ts';
 import { type ApiAnswer, call, lastMonth, type Pipeline, until } from './pipeline.ts';
 
@@ -20,37 +17,23 @@ export const hostsOf = (pipeline: Pipeline, key: string): Hosts => ({
   ingest: call(pipeline.stack.ingestUrl, key),
 });
 
-/** As the bootstrap says it, so that all of the database verifies. */
-const record = (pipeline: Pipeline, organizationId: string, objectType: AuditedType, ids: readonly string[]) =>
-  pipeline.asOwner.transaction(({ query }) =>
-    recordChange(
-      { query, organizationId },
-      { actor: 'bootstrap', requestId: undefined, result: 'done' },
-      ids.map((objectId) => ({ action: `${objectType}.created`, objectType, objectId })),
-      systemClock.nowMs(),
-    ),
-  );
-
 /** A key with all scopes, put there by hand as the bootstrap does it. */
-const addAdminKey = async (pipeline: Pipeline, organizationId: string): Promise<Hosts> => {
-  const key = newApiKey(randomBytes);
+const addAdminKey = async (pipeline: Pipeline, organizationId: string, world: World = 'live'): Promise<Hosts> => {
+  const key = newApiKey(randomBytes, world);
   const pepper = readFileSync(join(pipeline.stack.home, 'key-pepper'), 'utf8').trim();
-  const id = newId('key');
   await pipeline.asOwner.query(
     `INSERT INTO api_keys (id, organization_id, name, hint, key_hash, scopes, created_at, updated_at)
      VALUES ($1, $2, 'By hand', $3, $4, '{admin}', now(), now())`,
-    [id, organizationId, hintOfApiKey(key), hashApiKey(pepper, key)],
+    [newId('key'), organizationId, hintOfApiKey(key), hashApiKey(pepper, key)],
   );
-  await record(pipeline, organizationId, 'api_key', [id]);
   return hostsOf(pipeline, key);
 };
 
-/** The organization of the pipeline's key. */
+/** The organization of the bootstrap key. */
 export const firstTenant = async (pipeline: Pipeline): Promise<Tenant> => {
   const { rows } = await pipeline.asOwner.query<{ id: string; sandbox: string }>(
     `SELECT o.id, s.id AS sandbox FROM organizations o JOIN organizations s ON s.sandbox_of = o.id
-     WHERE $1::text IS NULL OR o.id = $1 ORDER BY o.created_at, o.id LIMIT 1`,
-    [pipeline.organizationId],
+     ORDER BY o.created_at, o.id LIMIT 1`,
   );
   return { ...hostsOf(pipeline, pipeline.key), organizationId: rows[0]?.id ?? '', sandboxId: rows[0]?.sandbox ?? '' };
 };
@@ -63,7 +46,6 @@ export const addTenant = async (pipeline: Pipeline): Promise<Tenant> => {
        ($2, 'Another', now(), 'scale', $1)`,
     [organizationId, sandboxId],
   );
-  await record(pipeline, organizationId, 'organization', [organizationId, sandboxId]);
   return { ...(await addAdminKey(pipeline, organizationId)), organizationId, sandboxId };
 };
 

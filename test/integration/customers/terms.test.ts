@@ -1,13 +1,12 @@
 /** What was agreed with a customer, whom it belongs to, and whether it is still one. */
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
-import type { Pipeline } from '../../support/pipeline.ts';
-import { sharePipeline } from '../../support/shared-pipeline.ts';
+import { type Pipeline, startPipeline } from '../../support/pipeline.ts';
 import { addTenant, unique } from '../../support/tenants.ts';
 import { verify } from '../../support/verify-command.ts';
 
 let pipeline: Pipeline;
 beforeAll(async () => {
-  pipeline = await sharePipeline(inject('serverUrls'));
+  pipeline = await startPipeline(inject('serverUrls'));
 });
 afterAll(() => pipeline?.stop());
 

@@ -7,13 +7,12 @@ import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { signRequest } from '#schemas/request-signature.ts';
 import { llmRequest } from '../../support/llm-pro.ts';
 import { parts } from '../../support/parts.ts';
-import type { Pipeline } from '../../support/pipeline.ts';
-import { sharePipeline } from '../../support/shared-pipeline.ts';
+import { type Pipeline, startPipeline } from '../../support/pipeline.ts';
 import { type Hosts, makeKey, unique } from '../../support/tenants.ts';
 
 let pipeline: Pipeline;
 beforeAll(async () => {
-  pipeline = await sharePipeline(inject('serverUrls'), parts.keys);
+  pipeline = await startPipeline(inject('serverUrls'), {}, { services: parts.keys });
 });
 afterAll(() => pipeline?.stop());
 

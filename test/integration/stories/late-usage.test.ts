@@ -1,9 +1,8 @@
 /** [I15] Stories of usage that comes late for a period that was billed, or is amended in one, by a test clock. */
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { verifyExported } from '../../../api/verify/verify-exported.ts';
-import { type Pipeline, until } from '../../support/pipeline.ts';
+import { type Pipeline, startPipeline, until } from '../../support/pipeline.ts';
 import { expectRatedAgain } from '../../support/rated-again.ts';
-import { sharePipeline } from '../../support/shared-pipeline.ts';
 import { call, flat, calls as metered } from '../../support/story-parts.ts';
 import { unique } from '../../support/tenants.ts';
 import { type Life, lifeFrom, type Sandbox, sandboxOf } from '../../support/test-clock.ts';
@@ -11,7 +10,7 @@ import { type Life, lifeFrom, type Sandbox, sandboxOf } from '../../support/test
 let pipeline: Pipeline;
 let sandbox: Sandbox;
 beforeAll(async () => {
-  pipeline = await sharePipeline(inject('serverUrls'));
+  pipeline = await startPipeline(inject('serverUrls'));
   sandbox = await sandboxOf(pipeline);
   await sandbox.made('/v1/meters', { code: 'calls', name: 'Calls', event: 'call', aggregation: 'count' });
   await sandbox.made('/v1/meters', {
@@ -22,7 +21,10 @@ beforeAll(async () => {
     property: 'change',
   });
 }, 60_000);
-afterAll(() => expectRatedAgain(pipeline, sandbox));
+afterAll(async () => {
+  await expectRatedAgain(pipeline, sandbox);
+  await pipeline.stop();
+});
 
 const [january, february, calls] = ['2026-01-10T00:00:00Z', '2026-02-10T00:00:00Z', metered('1.00')] as const;
 const many = (count: number, customer: string, at: string) => Array.from({ length: count }, () => call(customer, at));

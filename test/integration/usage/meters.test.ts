@@ -2,13 +2,12 @@
 
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { parts } from '../../support/parts.ts';
-import { lastMonth, type Pipeline, until } from '../../support/pipeline.ts';
-import { sharePipeline } from '../../support/shared-pipeline.ts';
+import { lastMonth, type Pipeline, startPipeline, until } from '../../support/pipeline.ts';
 import { addTenant, unique } from '../../support/tenants.ts';
 
 let pipeline: Pipeline;
 beforeAll(async () => {
-  pipeline = await sharePipeline(inject('serverUrls'), parts.billedUsage);
+  pipeline = await startPipeline(inject('serverUrls'), {}, { services: parts.billedUsage });
 });
 afterAll(() => pipeline?.stop());
 
