@@ -10,7 +10,7 @@ import { migrateAll, readMigrations } from '#platform/stores/migrate.ts';
 import { connectPostgres, type Login, loginUrl } from '#platform/stores/postgres.ts';
 import { verifyChains } from '../../api/verify/verify-chains.postgres.ts';
 import { auditExamples } from '../support/audit-examples.ts';
-import { freshStores as makeStores } from '../support/fresh-stores.ts';
+import { blankStores as makeStores } from '../support/fresh-stores.ts';
 import { databasePassword } from '../support/pipeline.ts';
 
 const run = promisify(execFile);

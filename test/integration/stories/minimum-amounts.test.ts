@@ -94,7 +94,7 @@ describe('what comes to less than the minimum', () => {
       '2027-03-01T00:00:00Z',
       undefined,
     ]);
-    expect((await sandbox.api('GET', `/v1/invoices/${invoice.id}/verify`)).body).toMatchObject({ ok: true });
+    expect((await sandbox.api('GET', `/v1/invoices/${invoice.id}/verify`)).body).toMatchObject({ is_valid: true });
     await expectRatedAgain(pipeline, sandbox);
   });
 
