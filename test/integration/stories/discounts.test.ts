@@ -1,7 +1,7 @@
 /** Stories of coupons and discounts, by test clocks, with their exact cents. */
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { parts } from '../../support/parts.ts';
-import { type Pipeline, startPipeline } from '../../support/pipeline.ts';
+import { type Pipeline, startPipeline, until } from '../../support/pipeline.ts';
 import { call, calls, flat as flatCharge, newPlan } from '../../support/story-parts.ts';
 import { unique } from '../../support/tenants.ts';
 import { type Life, lifeFrom, type Sandbox, sandboxOf } from '../../support/test-clock.ts';
@@ -10,7 +10,8 @@ import { verify } from '../../support/verify-command.ts';
 let pipeline: Pipeline;
 let sandbox: Sandbox;
 beforeAll(async () => {
-  pipeline = await startPipeline(inject('serverUrls'), {}, { services: parts.billedUsage });
+  const services = [...parts.billedUsage, ...parts.amendedUsage];
+  pipeline = await startPipeline(inject('serverUrls'), {}, { services });
   sandbox = await sandboxOf(pipeline);
   await sandbox.made('/v1/meters', { code: 'calls', name: 'Calls', event: 'call', aggregation: 'count' });
   for (const [code, percentage] of [
@@ -70,6 +71,15 @@ const shown = ({ lines, subtotal, discount_total, tax_total, total }: Awaited<Re
   `${subtotal} ${discount_total} ${tax_total} ${total}`,
 ];
 const billed = async (life: Life) => (await whole(life)).map(shown);
+
+const makeVoid = async (idempotency_key: string | undefined): Promise<void> => {
+  const amendments = [{ idempotency_key, action: 'void', reason: 'a test' }];
+  const { items } = await sandbox.made('/v1/events/amendments', { amendments });
+  await until(
+    () => sandbox.api('GET', `/v1/events/amendments/${items[0].id}`),
+    ({ body }) => body.state === 'applied',
+  );
+};
 
 describe('a coupon', () => {
   it('of 20 % is on both sides of an upgrade within the month, below two taxes', async () => {
@@ -243,6 +253,27 @@ describe('[I15] usage that comes late for a discounted period', () => {
     expect(await billed(life)).toEqual([
       ['calls 0.00', '0.00 0.00 0.00 0.00'],
       ['calls 0.00', 'calls (correction) 10.00, -2.00', '10.00 2.00 0.00 8.00'],
+    ]);
+  });
+
+  it('gives discounts back with what they were given on, to the last cent', async () => {
+    const { life, id } = await subscribed(await plan('USD', calls('1.00')), '2026-01-01T00:00:00Z');
+    const discount = await ofSubscription(id, await percent('33.33'));
+    const sent = Array.from({ length: 4 }, () => call(life.customer, '2026-01-10T00:00:00Z'));
+    await sandbox.send(sent);
+    await life.until('2026-02-02T00:00:00Z');
+    await sandbox.api('DELETE', `/v1/subscriptions/${id}/discounts/${discount.id}`);
+    for (const [index, month] of ['2026-03-02', '2026-04-02', '2026-05-02', '2026-06-02'].entries()) {
+      await makeVoid(sent[index]?.idempotency_key);
+      await life.until(`${month}T00:00:00Z`);
+    }
+    // 1.33, and what is left of three, two, one and none: 1.00, 0.67, 0.33 and 0.00.
+    expect((await billed(life)).map((lines) => lines.at(-1))).toEqual([
+      '4.00 1.33 0.00 2.67',
+      '-1.00 -0.33 0.00 -0.67',
+      '-1.00 -0.33 0.00 -0.67',
+      '-1.00 -0.34 0.00 -0.66',
+      '-1.00 -0.33 0.00 -0.67',
     ]);
   });
 

@@ -469,38 +469,6 @@ describe('taxes of a delta', () => {
   });
 });
 
-describe('discounts of a delta', () => {
-  it('are given back with what they were given on, to the last cent', async () => {
-    const { life, id } = await started([calls]);
-    const third = {
-      code: `k-${unique()}`,
-      name: 'A third',
-      kind: 'percentage',
-      percentage: '33.33',
-      duration: 'forever',
-    };
-    const { code } = await sandbox.made('/v1/coupons', third);
-    const discount = await sandbox.made(`/v1/subscriptions/${id}/discounts`, { coupon: code });
-    const sent = many(4, life.customer, january);
-    await sandbox.send(sent);
-    await life.until('2026-02-02T00:00:00Z');
-    await sandbox.api('DELETE', `/v1/subscriptions/${id}/discounts/${discount.id}`);
-    for (const [index, month] of ['2026-03-02', '2026-04-02', '2026-05-02', '2026-06-02'].entries()) {
-      await amend({ idempotency_key: sent[index]?.idempotency_key, action: 'void' });
-      await life.until(`${month}T00:00:00Z`);
-    }
-    const invoices = await Promise.all((await idsOf(life)).map(invoice));
-    // 1.33, and what is left of three, two, one and none: 1.00, 0.67, 0.33 and 0.00.
-    expect(invoices.map(({ subtotal, discount_total, total }) => [subtotal, discount_total, total])).toEqual([
-      ['4.00', '1.33', '2.67'],
-      ['-1.00', '-0.33', '-0.67'],
-      ['-1.00', '-0.33', '-0.67'],
-      ['-1.00', '-0.34', '-0.66'],
-      ['-1.00', '-0.33', '-0.67'],
-    ]);
-  });
-});
-
 /** Bills three events, gives back what `ask` says, and makes the events void: the first invoice, and all totals. */
 const billedAndTakenBack = async (ask: (id: string) => Promise<unknown>) => {
   const { life } = await started([calls]);
