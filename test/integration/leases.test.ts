@@ -195,7 +195,7 @@ describe('a run that is cut in steps', () => {
           priceOverrideIds: [],
         },
       ),
-    ).toEqual({ issued: 0, drafted: 0 });
+    ).toEqual({ issued: 0, drafted: 0, carried: 0 });
     expect(await stateOf('run_early')).toEqual({ state: 'running', is_cut: false });
     expect(await lastStep('run_early')).toBe(0);
     expect(await stateOf('run_early')).toEqual({ state: 'completed', is_cut: true });
