@@ -103,6 +103,7 @@ it('a key that may write customers and not read them is told nothing personal, i
     'issuing_entity_id',
     'language',
     'metadata',
+    'minimum_invoice_amounts',
     'parent_id',
     'payment_terms',
     'tax',
