@@ -141,7 +141,7 @@ const addLatePeriods = ({ tables, bug }: World, run: Run, late: LateUsage): void
   if (!bug.looksPastOthers && others.some(({ watermark }) => watermark === undefined)) return;
   if (isOutdated(tables, late)) return;
   const marks = bug.looksPastOthers ? [] : others.map(({ watermark }) => watermark as bigint);
-  const to = [upTo, ...marks].reduce((least, one) => (one < least ? one : least));
+  const to = [upTo, ...marks].toSorted((a, b) => Number(a - b))[0] as bigint;
   if (tables.looked === undefined || to > tables.looked) tables.looked = to;
 };
 
