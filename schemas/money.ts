@@ -73,6 +73,13 @@ export const parseAmount = (text: string): Amount | undefined =>
 export const parseStoredAmount = (text: string): Amount | undefined =>
   parseFixedPoint(text, { scale: amountScale, integerDigitsMax: storedIntegerDigitsMax }) as Amount | undefined;
 
+/** One that was written by us: a text that is none is a bug. */
+export const amountFromStored = (text: string): Amount => {
+  const amount = parseStoredAmount(text);
+  assert(amount !== undefined, `a stored amount can't be read: ${text}`);
+  return amount;
+};
+
 export const parsePreciseAmount = (text: string): PreciseAmount | undefined =>
   parseFixedPoint(text, { scale: preciseScale, integerDigitsMax: storedIntegerDigitsMax }) as PreciseAmount | undefined;
 

@@ -38,6 +38,15 @@ const url = '/v1/credit-notes';
 const read = { tag, scope: 'read:credit_notes' } as const;
 const write = { tag, scope: 'write:credit_notes', rateClass: 'write' } as const;
 
+/** Of what is credited, or would be. */
+const refusals = [
+  'INVOICE_NOT_FOUND',
+  'INVOICE_NOT_ISSUED',
+  'INVOICE_NOT_CREDITABLE',
+  'INVOICE_FULLY_CREDITED',
+  'INVOICE_CORRECTED',
+] as const;
+
 const changeRoutes = ({ change, ask }: Routes, ports: CreditNotePorts): void => {
   change(
     {
@@ -48,13 +57,7 @@ const changeRoutes = ({ change, ask }: Routes, ports: CreditNotePorts): void => 
       summary: 'Credit an issued invoice: whole, some of its lines, or a part of its total',
       body: NewCreditNote,
       answers: { 201: CreditNote },
-      failures: [
-        'INVOICE_NOT_FOUND',
-        'INVOICE_NOT_ISSUED',
-        'INVOICE_NOT_CREDITABLE',
-        'INVOICE_FULLY_CREDITED',
-        'INVOICE_CORRECTED',
-      ],
+      failures: refusals,
     },
     async ({ db, body, nowMs }) => {
       const locked = await invoiceToCredit(ports, db, body.invoice_id);
@@ -72,13 +75,7 @@ const changeRoutes = ({ change, ask }: Routes, ports: CreditNotePorts): void => 
       summary: 'Say what a credit note would come to, without issuing it',
       body: NewCreditNote,
       answers: { 200: CreditNotePreview },
-      failures: [
-        'INVOICE_NOT_FOUND',
-        'INVOICE_NOT_ISSUED',
-        'INVOICE_NOT_CREDITABLE',
-        'INVOICE_FULLY_CREDITED',
-        'INVOICE_CORRECTED',
-      ],
+      failures: refusals,
     },
     async ({ db, body }) =>
       drawnCreditNoteJson(drawUpRequest(await invoiceToCredit(ports, db, body.invoice_id, 'look'), body)),

@@ -1,6 +1,7 @@
 /** Test clocks that advance, as rows: each step is one transaction. */
 import { recordChange } from '#platform/audit/record-change.ts';
 import { newId } from '#platform/process/ids.ts';
+import { carriedMax } from '#platform/stores/carried-max.ts';
 import { notify } from '#platform/stores/notices.ts';
 import type { Postgres, Queryable } from '#platform/stores/postgres.ts';
 import { billingChannels, runAction } from '#schemas/billing-run.ts';
@@ -30,7 +31,7 @@ SELECT k.id, k.organization_id, k.now_at, k.target_at, o.closing_grace_minutes A
      ORDER BY s.clocked_due_at LIMIT 1),
     (SELECT d.finalize_at FROM invoice_drafts d WHERE d.test_clock_id = k.id AND d.state = 'draft'
        AND d.finalize_at IS NOT NULL ORDER BY d.finalize_at LIMIT 1),
-    (SELECT min(p.carried_from) + interval '365 days' FROM billing_periods p JOIN customers c ON c.id = p.payer_id
+    (SELECT min(p.carried_from) + ${carriedMax} FROM billing_periods p JOIN customers c ON c.id = p.payer_id
      WHERE p.organization_id = k.organization_id AND p.carried_at IS NOT NULL
        AND c.test_clock_id = k.id)) AS next_due_at
 FROM test_clocks k JOIN organizations o ON o.id = k.organization_id WHERE k.id = $1`;

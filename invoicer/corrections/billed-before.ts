@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict';
 import { type DiscountJson, discountFromJson, type TaxJson, taxFromJson } from '#schemas/invoice/content-parts.ts';
 import type { InvoiceDiscount, InvoiceTax } from '#schemas/invoice.ts';
-import { type Amount, parseStoredAmount } from '#schemas/money.ts';
+import { type Amount, amountFromStored } from '#schemas/money.ts';
 import type { Instant } from '#schemas/period.ts';
 
 /** A line of the invoice that billed the period first, or of a delta. */
@@ -72,17 +72,11 @@ export type BilledRow = {
   once: string[] | null;
 };
 
-const amountFromText = (text: string): Amount => {
-  const amount = parseStoredAmount(text);
-  assert(amount !== undefined, `a stored amount can't be read: ${text}`);
-  return amount;
-};
-
 const lineFromJson = ({ code, meter, amount, discounts, taxes }: LineJson, correction: number): BilledLine => ({
   correction,
   chargeCode: code,
   meter,
-  amount: amountFromText(amount),
+  amount: amountFromStored(amount),
   discounts: (discounts ?? []).map(discountFromJson),
   taxes: (taxes ?? []).map(taxFromJson),
 });

@@ -4,7 +4,7 @@ import { newId } from '#platform/process/ids.ts';
 import type { Queryable } from '#platform/stores/postgres.ts';
 import type { CreditNote, CreditNoteLine } from '#schemas/credit-note.ts';
 import { sellerToJson } from '#schemas/invoice/content-parts.ts';
-import { type Amount, formatAmount, parseStoredAmount } from '#schemas/money.ts';
+import { amountFromStored, formatAmount } from '#schemas/money.ts';
 import type { CreditedLines, CreditedParts } from '../corrections/credit-lines.ts';
 import { genesisHash } from '../invoices/invoice-hash.ts';
 import {
@@ -25,12 +25,6 @@ import { entitiesOf } from '../invoices/issuing-entities.postgres.ts';
 import { createNumbering } from '../invoices/numbering.postgres.ts';
 import type { CreditedState } from './draw-up-credit.ts';
 import type { CreditDb, IssueCreditPorts, LockedInvoice, NewCreditNote } from './issue-credit.ts';
-
-const read = (text: string): Amount => {
-  const amount = parseStoredAmount(text);
-  assert(amount !== undefined, `a stored amount can't be read: ${text}`);
-  return amount;
-};
 
 type StateRow = {
   state: CreditedState['state'];
@@ -76,10 +70,10 @@ const readCredited = async (db: CreditDb, invoiceId: string): Promise<CreditedLi
     amounts.map(({ invoice_line: line, amount }): [number, CreditedParts] => [
       line,
       {
-        amount: read(amount),
-        discounts: placed(discountsOf.get(line) ?? [], (row) => read(row.amount)),
+        amount: amountFromStored(amount),
+        discounts: placed(discountsOf.get(line) ?? [], (row) => amountFromStored(row.amount)),
         taxes: placed(taxesOf.get(line) ?? [], (row) => {
-          return { amount: read(row.amount), taxableAmount: read(row.taxable_amount) };
+          return { amount: amountFromStored(row.amount), taxableAmount: amountFromStored(row.taxable_amount) };
         }),
       },
     ]),
@@ -118,7 +112,11 @@ const readTakenBack = async (db: CreditDb, invoiceId: string): Promise<boolean> 
 
 const lockedFrom = async (db: CreditDb, invoiceId: string, row: StateRow): Promise<LockedInvoice> => ({
   invoice: await readInvoice(db, invoiceId),
-  state: { state: row.state, amountCredited: read(row.amount_credited), amountPaid: read(row.amount_paid) },
+  state: {
+    state: row.state,
+    amountCredited: amountFromStored(row.amount_credited),
+    amountPaid: amountFromStored(row.amount_paid),
+  },
   credited: await readCredited(db, invoiceId),
   isTakenBack: await readTakenBack(db, invoiceId),
   clockNow: row.clock_now?.getTime() ?? null,

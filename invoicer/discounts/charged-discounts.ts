@@ -1,9 +1,8 @@
 /**
  * The discounts that issued invoices have on what credits take back: how they are asked for, and the rows. Pure.
  */
-import assert from 'node:assert/strict';
 import { type DiscountJson, discountFromJson } from '#schemas/invoice/content-parts.ts';
-import { type Amount, parseStoredAmount } from '#schemas/money.ts';
+import { amountFromStored } from '#schemas/money.ts';
 import type { ChargedLine, TakenBack, UnwrittenCredit } from './discount-facts.ts';
 
 const matched = `subscription_id, billing_end, priced_at, item, interval_unit, interval_count, counted`;
@@ -55,19 +54,13 @@ export type ChargedRow = {
   lines: ChargedJson[] | null;
 };
 
-const amountFromText = (text: string): Amount => {
-  const amount = parseStoredAmount(text);
-  assert(amount !== undefined, `a stored amount can't be read: ${text}`);
-  return amount;
-};
-
 const chargedOfRow = (row: ChargedRow): [string, TakenBack][] => {
   const byPeriod = Map.groupBy(row.lines ?? [], ({ period }) => period);
   return row.credit_ids.map((creditId, index) => {
     const chargeId = row.charge_ids[index] ?? '';
     const lines = (byPeriod.get(chargeId) ?? []).map(({ code, amount, discounts }): [string, ChargedLine] => [
       code,
-      { amount: amountFromText(amount), discounts: discounts.map(discountFromJson) },
+      { amount: amountFromStored(amount), discounts: discounts.map(discountFromJson) },
     ]);
     return [creditId, { chargeId, lines: row.is_issued ? new Map(lines) : undefined }];
   });

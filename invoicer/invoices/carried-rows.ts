@@ -1,6 +1,6 @@
 /** What statements read of what was carried over, and of what decides whether something may be. Pure. */
-import assert from 'node:assert/strict';
-import { parseStoredAmount, zeroAmount } from '#schemas/money.ts';
+import { carriedMax } from '#platform/stores/carried-max.ts';
+import { amountFromStored, zeroAmount } from '#schemas/money.ts';
 import type { CarryTerms, InvoiceGroup } from './invoice-group.ts';
 
 const asMs = (column: string): string => `(extract(epoch FROM ${column}) * 1000)::bigint`;
@@ -9,12 +9,9 @@ const asMs = (column: string): string => `(extract(epoch FROM ${column}) * 1000)
 export const carriedColumns = `json_object_agg(p.id, ${asMs('p.carried_from')})
     FILTER (WHERE p.carried_from IS NOT NULL) AS carried`;
 
-/** Nothing is carried over for longer. */
-const carryMax = "interval '365 days'";
-
 /** And what decides whether the group may be carried over; `rank` is the place of a period on any invoice. */
 export const carryFactsColumns = `json_object_agg(p.id, p.rank) AS ranks, bool_or(p.goes_on) AS goes_on,
-    bool_or(p.is_last_carry) OR due_at >= min(coalesce(p.carried_from, p.due_at)) + ${carryMax} AS is_last`;
+    bool_or(p.is_last_carry) OR due_at >= min(coalesce(p.carried_from, p.due_at)) + ${carriedMax} AS is_last`;
 
 /** Of the group `g`, its payer `c` and the organization `o`: the customer's own amount of a currency goes first. */
 export const carryTermsColumns = `g.billed_with, ${asMs('g.due_at')} AS due_at, g.ranks, g.goes_on, g.is_last,
@@ -45,8 +42,7 @@ export const withCarried = (group: InvoiceGroup, { carried }: CarriedFrom): Invo
 
 const carryTermsFromRow = (row: CarriedRow): CarryTerms | undefined => {
   if (row.minimum_amount === null || row.is_last) return undefined;
-  const minimum = parseStoredAmount(row.minimum_amount);
-  assert(minimum !== undefined, `a stored amount can't be read: ${row.minimum_amount}`);
+  const minimum = amountFromStored(row.minimum_amount);
   if (minimum === zeroAmount) return undefined;
   const { billed_with: billedWith, due_at: dueAt, goes_on: goesOn, ranks } = row;
   return { billedWith, minimum, dueAt: Number(dueAt), goesOn, ranks: new Map(Object.entries(ranks)) };

@@ -38,7 +38,9 @@ export const lockCorrected = async (
   billingPeriodIds: readonly string[],
 ): Promise<ReadonlySet<string>> => {
   if (billingPeriodIds.length === 0) return new Set();
-  await client.query(`SELECT 1 ${correctedStates} ORDER BY s.invoice_id FOR UPDATE OF s`, [billingPeriodIds]);
+  const lock = `SELECT 1 ${correctedStates} ORDER BY s.invoice_id FOR UPDATE OF s`;
+  const { rowCount } = await client.query(lock, [billingPeriodIds]);
+  if (rowCount === 0) return new Set();
   // In a statement of its own: it sees what whoever had a lock before has credited.
   const { rows } = await client.query<{ id: string }>(
     `SELECT DISTINCT d.id ${correctedStates} WHERE ${isGivenBack('s')}`,

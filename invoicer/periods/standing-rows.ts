@@ -1,4 +1,5 @@
 /** What is due in organizations, as statements ask for it: of the scheduler, of its metrics and of the API. */
+import { carriedMax } from '#platform/stores/carried-max.ts';
 import type { Instant } from '#schemas/period.ts';
 import { endedRunsMax, type Standing } from './next-close.ts';
 
@@ -28,7 +29,7 @@ export const livesByTheHour = `NOT EXISTS (SELECT 1 FROM customers c
 export const openDueAt = `least((SELECT p.due_at FROM billing_periods p
     WHERE p.organization_id = o.id AND p.state = 'open' AND p.draft_id IS NULL AND p.carried_at IS NULL
       AND ${livesByTheHour} ORDER BY p.due_at LIMIT 1),
-  (SELECT p.carried_from + interval '365 days' FROM billing_periods p
+  (SELECT p.carried_from + ${carriedMax} FROM billing_periods p
     WHERE p.organization_id = o.id AND p.carried_at IS NOT NULL AND ${livesByTheHour}
     ORDER BY p.carried_from LIMIT 1))`;
 

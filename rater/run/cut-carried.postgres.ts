@@ -4,8 +4,9 @@
  * whatever the invoice comes to.
  */
 import { instantArray, textArray } from '#platform/stores/array-parameters.ts';
+import { carriedMax } from '#platform/stores/carried-max.ts';
 import type { Queryable } from '#platform/stores/postgres.ts';
-import type { RunOfDeltas } from './cut-deltas.postgres.ts';
+import { type DueRow, dueFromRow, dueParameters, isDueWithRun, type RunOfDeltas } from './cut-deltas.postgres.ts';
 import { type CarriedPeriod, type DueGroup, placeCarried } from './place-carried.ts';
 
 export type RunOfCarried = RunOfDeltas & {
@@ -25,7 +26,7 @@ WITH of_step AS (
       WHERE b.payer_id = n.id AND b.carried_at IS NOT NULL OFFSET 0) p
   UNION
   SELECT p.id FROM billing_periods p WHERE p.organization_id = $1 AND p.carried_at IS NOT NULL
-    AND ($2::text[] IS NULL OR p.carried_from <= $7::timestamptz - interval '365 days')
+    AND ($2::text[] IS NULL OR p.carried_from <= $7::timestamptz - ${carriedMax})
 )
 SELECT p.id FROM of_step o JOIN billing_periods p ON p.id = o.id
   JOIN customers c ON c.organization_id = p.organization_id AND c.id = p.customer_id
@@ -37,7 +38,7 @@ ORDER BY p.id FOR NO KEY UPDATE OF p`;
 // Whoever was billed for it is billed for what comes of its subscription, where the next look at that may find more.
 const selectCarried = `
 SELECT p.id, p.subscription_id, p.payer_id, p.consolidated, s.currency, p.carried_from, p.timing,
-  p.carried_from <= $2::timestamptz - interval '365 days' AS is_over,
+  p.carried_from <= $2::timestamptz - ${carriedMax} AS is_over,
   CASE WHEN $3 THEN s.ended_at IS NULL OR s.ended_at > $2
     ELSE coalesce(s.next_due_at, s.clocked_due_at) IS NOT NULL END AS goes_on
 FROM billing_periods p JOIN subscriptions s ON s.id = p.subscription_id WHERE p.id = ANY ($1) ORDER BY p.id`;
@@ -59,31 +60,14 @@ SELECT p.payer_id, p.consolidated, s.currency,
   CASE WHEN p.consolidated THEN '' ELSE p.subscription_id END AS subscription_id,
   p.due_at, p.billing_month, array_agg(p.subscription_id) FILTER (WHERE p.timing = 'credit') AS credited
 FROM billing_periods p JOIN subscriptions s ON s.id = p.subscription_id
-WHERE p.organization_id = $1 AND p.payer_id = ANY ($2) AND p.state = 'open' AND p.draft_id IS NULL
-  AND p.carried_at IS NULL AND p.late_usage IS DISTINCT FROM 'report_only'
-  AND CASE WHEN $3::text[] IS NOT NULL THEN p.id = ANY ($3) ELSE
-    ($4::text IS NULL AND p.due_at <= $5 OR p.billing_month = $4) AND ($6::text IS NULL OR p.customer_id = $6
-      OR p.payer_id = $6) AND ($7::text IS NULL OR p.subscription_id = $7) END
+WHERE ${isDueWithRun} AND p.late_usage IS DISTINCT FROM 'report_only'
 GROUP BY 1, 2, 3, 4, 5, 6`;
 
-type DueRow = {
-  payer_id: string;
-  consolidated: boolean;
-  currency: string;
-  subscription_id: string;
-  due_at: Date;
-  billing_month: string;
-  credited: string[] | null;
-};
+type GroupRow = DueRow & { credited: string[] | null };
 
-const dueFromRow = (row: DueRow): DueGroup => ({
-  payerId: row.payer_id,
-  isConsolidated: row.consolidated,
-  subscriptionId: row.subscription_id,
-  currency: row.currency,
-  dueAt: row.due_at.getTime(),
-  month: row.billing_month,
-  creditedIds: new Set(row.credited ?? []),
+const groupFromRow = ({ credited, ...row }: GroupRow): DueGroup => ({
+  ...dueFromRow(row),
+  creditedIds: new Set(credited ?? []),
 });
 
 const carriedFromRow = (row: CarriedRow): CarriedPeriod => ({
@@ -121,16 +105,8 @@ export const cutCarried = async (client: Queryable, run: RunOfCarried): Promise<
   const ids = locked.rows.map(({ id }) => id);
   const found = await client.query<CarriedRow>(selectCarried, [textArray(ids), dueAt, run.ofMonth !== null]);
   const carried = found.rows.map(carriedFromRow);
-  const due = await client.query<DueRow>(selectDue, [
-    organizationId,
-    [...new Set(carried.map(({ payerId }) => payerId))],
-    run.freshIds ?? null,
-    run.ofMonth,
-    dueAt,
-    customerId,
-    subscriptionId,
-  ]);
-  const placed = placeCarried(carried, due.rows.map(dueFromRow), run);
+  const due = await client.query<GroupRow>(selectDue, dueParameters(run, carried));
+  const placed = placeCarried(carried, due.rows.map(groupFromRow), run);
   if (placed.length === 0) return [];
   await client.query(takeStatement, [
     textArray(placed.map(({ id }) => id)),

@@ -49,18 +49,30 @@ type LateRow = {
   goes_on: boolean;
 };
 
+/** SQL of the billing period `p`, by `dueParameters`: whether the step bills it of one of these payers. */
+export const isDueWithRun = `p.organization_id = $1 AND p.payer_id = ANY ($2) AND p.state = 'open'
+  AND p.draft_id IS NULL AND p.carried_at IS NULL AND CASE WHEN $3::text[] IS NOT NULL THEN p.id = ANY ($3) ELSE
+    ($4::text IS NULL AND p.due_at <= $5 OR p.billing_month = $4) AND ($6::text IS NULL OR p.customer_id = $6
+      OR p.payer_id = $6) AND ($7::text IS NULL OR p.subscription_id = $7) END`;
+
+export const dueParameters = (run: RunOfDeltas, periods: readonly { readonly payerId: string }[]): unknown[] => [
+  run.organizationId,
+  [...new Set(periods.map(({ payerId }) => payerId))],
+  run.freshIds ?? null,
+  run.ofMonth,
+  new Date(run.dueAt),
+  run.customerId,
+  run.subscriptionId,
+];
+
 const selectDue = `
 SELECT DISTINCT p.payer_id, p.consolidated, s.currency,
   CASE WHEN p.consolidated THEN '' ELSE p.subscription_id END AS subscription_id,
   p.due_at, p.billing_month
 FROM billing_periods p JOIN subscriptions s ON s.id = p.subscription_id
-WHERE p.organization_id = $1 AND p.payer_id = ANY ($2) AND p.state = 'open' AND p.draft_id IS NULL
-  AND p.carried_at IS NULL
-  AND p.timing <> 'delta' AND CASE WHEN $3::text[] IS NOT NULL THEN p.id = ANY ($3) ELSE
-    ($4::text IS NULL AND p.due_at <= $5 OR p.billing_month = $4) AND ($6::text IS NULL OR p.customer_id = $6
-      OR p.payer_id = $6) AND ($7::text IS NULL OR p.subscription_id = $7) END`;
+WHERE ${isDueWithRun} AND p.timing <> 'delta'`;
 
-type DueRow = {
+export type DueRow = {
   payer_id: string;
   consolidated: boolean;
   subscription_id: string;
@@ -68,6 +80,15 @@ type DueRow = {
   due_at: Date;
   billing_month: string;
 };
+
+export const dueFromRow = (row: DueRow): DueInvoice => ({
+  payerId: row.payer_id,
+  isConsolidated: row.consolidated,
+  subscriptionId: row.subscription_id,
+  currency: row.currency,
+  dueAt: row.due_at.getTime(),
+  month: row.billing_month,
+});
 
 const selectGoingOn = `
 SELECT DISTINCT s.currency FROM subscriptions s WHERE s.organization_id = $1 AND s.customer_id = ANY ($2)
@@ -125,23 +146,8 @@ const readDue = async (
   run: RunOfDeltas,
   periods: readonly LatePeriod[],
 ): Promise<readonly DueInvoice[]> => {
-  const { rows } = await client.query<DueRow>(selectDue, [
-    run.organizationId,
-    [...new Set(periods.map(({ payerId }) => payerId))],
-    run.freshIds ?? null,
-    run.ofMonth,
-    new Date(run.dueAt),
-    run.customerId,
-    run.subscriptionId,
-  ]);
-  return rows.map((row) => ({
-    payerId: row.payer_id,
-    isConsolidated: row.consolidated,
-    subscriptionId: row.subscription_id,
-    currency: row.currency,
-    dueAt: row.due_at.getTime(),
-    month: row.billing_month,
-  }));
+  const { rows } = await client.query<DueRow>(selectDue, dueParameters(run, periods));
+  return rows.map(dueFromRow);
 };
 
 // Of the very time, terms and payer of what it corrects. Where another run cuts one at the same moment, that is it.

@@ -5,14 +5,8 @@
 import assert from 'node:assert/strict';
 import type { Currency } from '#schemas/currency.ts';
 import type { CustomField, InvoiceDiscount, InvoiceTax, LineCorrection, Seller } from '#schemas/invoice.ts';
-import { type Amount, formatMinorUnits, parseStoredAmount } from '#schemas/money.ts';
+import { amountFromStored, formatMinorUnits } from '#schemas/money.ts';
 import { formatQuantity, parseQuantity, type Quantity } from '#schemas/quantity.ts';
-
-const amountFromText = (text: string): Amount => {
-  const amount = parseStoredAmount(text);
-  assert(amount !== undefined, `a stored amount can't be read: ${text}`);
-  return amount;
-};
 
 export const discountToJson = ({ discountId, couponId, name, amount }: InvoiceDiscount, currency: Currency) => ({
   discount_id: discountId,
@@ -25,7 +19,7 @@ export const discountFromJson = (discount: DiscountJson): InvoiceDiscount => ({
   discountId: discount.discount_id,
   couponId: discount.coupon_id,
   name: discount.name,
-  amount: amountFromText(discount.amount),
+  amount: amountFromStored(discount.amount),
 });
 
 export const taxToJson = (tax: InvoiceTax, currency: Currency) => ({
@@ -46,8 +40,8 @@ export const taxFromJson = (tax: TaxJson): InvoiceTax => ({
   percentage: tax.percentage,
   isInclusive: tax.inclusive,
   treatment: tax.treatment,
-  taxableAmount: amountFromText(tax.taxable_amount),
-  amount: amountFromText(tax.amount),
+  taxableAmount: amountFromStored(tax.taxable_amount),
+  amount: amountFromStored(tax.amount),
 });
 
 const quantityFromText = (text: string): Quantity => {
@@ -72,8 +66,8 @@ export const correctionFromJson = (json: CorrectionJson): LineCorrection => ({
   watermark: BigInt(json.watermark),
   quantityBefore: quantityFromText(json.quantity_before),
   quantityNow: quantityFromText(json.quantity_now),
-  amountBefore: amountFromText(json.amount_before),
-  amountNow: amountFromText(json.amount_now),
+  amountBefore: amountFromStored(json.amount_before),
+  amountNow: amountFromStored(json.amount_now),
 });
 
 export const sellerToJson = ({ legalName, address, taxIds }: Seller) => ({
