@@ -39,7 +39,7 @@ const read = { tag, scope: 'read:credit_notes' } as const;
 const write = { tag, scope: 'write:credit_notes', rateClass: 'write' } as const;
 
 /** Of what is credited, or would be. */
-const refusals = [
+const failures = [
   'INVOICE_NOT_FOUND',
   'INVOICE_NOT_ISSUED',
   'INVOICE_NOT_CREDITABLE',
@@ -57,7 +57,7 @@ const changeRoutes = ({ change, ask }: Routes, ports: CreditNotePorts): void => 
       summary: 'Credit an issued invoice: whole, some of its lines, or a part of its total',
       body: NewCreditNote,
       answers: { 201: CreditNote },
-      failures: refusals,
+      failures,
     },
     async ({ db, body, nowMs }) => {
       const locked = await invoiceToCredit(ports, db, body.invoice_id);
@@ -75,7 +75,7 @@ const changeRoutes = ({ change, ask }: Routes, ports: CreditNotePorts): void => 
       summary: 'Say what a credit note would come to, without issuing it',
       body: NewCreditNote,
       answers: { 200: CreditNotePreview },
-      failures: refusals,
+      failures,
     },
     async ({ db, body }) =>
       drawnCreditNoteJson(drawUpRequest(await invoiceToCredit(ports, db, body.invoice_id, 'look'), body)),

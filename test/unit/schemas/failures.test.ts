@@ -25,7 +25,7 @@ const quoted = /'([A-Z][A-Z0-9_]+)'/g;
 
 /** Codes where they are answered. What a definition lists, or the document, is only said. */
 const usedCodes = (): Set<string> => {
-  const said = /failures: \[[^\]]*\]|problems: \{[^}]*\}/g;
+  const said = /failures(?::| =) \[[^\]]*\]|problems: \{[^}]*\}/g;
   return new Set(
     sources
       .filter(({ path }) => !path.includes('openapi'))
@@ -59,14 +59,14 @@ describe('a code', () => {
 
   it('is documented for an operation that answers it', () => {
     const listed = sources.flatMap(({ text }) =>
-      [...text.matchAll(/failures: \[([^\]]*)\]/g)].flatMap(([, list = '']) =>
+      [...text.matchAll(/failures(?::| =) \[([^\]]*)\]/g)].flatMap(([, list = '']) =>
         [...list.matchAll(quoted)].map(([, code]) => code as string),
       ),
     );
     const thrownInRoutes = sources
       .filter(({ path }) => /^api\/(?!route\/|verify\/).+\.ts$/.test(path) || path === 'ingest/gateway/gateway.ts')
       .flatMap(({ text }) =>
-        [...text.replaceAll(/failures: \[[^\]]*\]/g, '').matchAll(quoted)].map(([, code]) => code as string),
+        [...text.replaceAll(/failures(?::| =) \[[^\]]*\]/g, '').matchAll(quoted)].map(([, code]) => code as string),
       )
       .filter(isFailureCode);
     const anywhere = {
