@@ -49,11 +49,11 @@ const peakMegabytes = (pid: number | undefined): number =>
   Number(/VmHWM:\s+(\d+) kB/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? 0) / 1_000;
 
 /** Of processes that took some. */
-const cpuBetween = (before: Figures, after: Figures): Figures =>
+const cpuBetween = (before: Figures, after: Figures, what = 'cpu'): Figures =>
   Object.fromEntries(
     Object.entries(after).flatMap(([name, seconds]) => {
       const spent = seconds - (before[name] ?? 0);
-      return spent < 0.1 ? [] : [[`cpu_${name}_seconds`, spent]];
+      return spent < 0.1 ? [] : [[`${what}_${name}_seconds`, spent]];
     }),
   );
 
@@ -135,6 +135,7 @@ const measureRun = async (stack: Stack, subscriptions: number): Promise<Figures>
   const raterPeakMegabytes = peakMegabytes(rater);
   if (invoicer) process.kill(invoicer, 'SIGCONT');
   const issuedSeconds = (await until(['queued', 'rated'])) - ratedSeconds;
+  const issuing = cpuBetween(after, cpuOf(line.pids()), 'issuing_cpu');
   await shut(stored);
   return {
     rated_seconds: ratedSeconds,
@@ -142,6 +143,7 @@ const measureRun = async (stack: Stack, subscriptions: number): Promise<Figures>
     rater_peak_megabytes: raterPeakMegabytes,
     issued_seconds: issuedSeconds,
     ...cpuBetween(before, after),
+    ...issuing,
   };
 };
 

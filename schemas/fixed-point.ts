@@ -4,7 +4,8 @@
  */
 import assert from 'node:assert/strict';
 
-const zero = '0'.charCodeAt(0);
+const [zero, nine, dot, minus] = [...'09.-'].map((letter) => letter.charCodeAt(0)) as [number, number, number, number];
+const exactDigitsMax = 15;
 
 export type FixedPointBounds = {
   /**
@@ -21,12 +22,30 @@ export type FixedPointBounds = {
  */
 export const parseFixedPoint = (text: string, { scale, integerDigitsMax }: FixedPointBounds): bigint | undefined => {
   if (text.length > integerDigitsMax + scale + 2) return undefined;
-  const match = /^(-?)(\d+)(?:\.(\d+))?$/.exec(text);
-  if (!match) return undefined;
-  const [, sign = '', integer = '', fraction = ''] = match;
-  if (integer.length > integerDigitsMax || fraction.length > scale) return undefined;
-  const magnitude = BigInt(integer + fraction.padEnd(scale, '0'));
-  return sign === '-' ? -magnitude : magnitude;
+  const from = text.charCodeAt(0) === minus ? 1 : 0;
+  let point = text.length;
+  let small = 0;
+  for (let at = from; at < text.length; at += 1) {
+    const code = text.charCodeAt(at);
+    if (code === dot && point === text.length) point = at;
+    else if (code < zero || code > nine) return undefined;
+    else small = small * 10 + (code - zero);
+  }
+  const places = Math.max(text.length - point - 1, 0);
+  const integerDigits = point - from;
+  if (integerDigits === 0 || integerDigits > integerDigitsMax || places > scale || point === text.length - 1)
+    return undefined;
+  // Of whole numbers with so few digits a double is exact, and five times as fast as the reading of a BigInt.
+  const digits =
+    integerDigits + places <= exactDigitsMax ? BigInt(small) : BigInt(text.slice(from, point) + text.slice(point + 1));
+  const magnitude = digits * powerOfTen(scale - places);
+  return from === 1 ? -magnitude : magnitude;
+};
+
+const powers: bigint[] = [1n];
+const powerOfTen = (exponent: number): bigint => {
+  for (let last = powers.length - 1; last < exponent; last += 1) powers.push((powers[last] as bigint) * 10n);
+  return powers[exponent] as bigint;
 };
 
 /** Canonical text: no trailing zeros, no point without a fraction, no "-0". One value has one text. */

@@ -72,7 +72,13 @@ const startOfMonth = (month: Temporal.PlainYearMonth, timeZone: string): Instant
 /** Reads back what `formatPeriod` wrote. */
 export const periodFromJson = ({ start, end }: PeriodJson): Period => periodOf(Date.parse(start), Date.parse(end));
 
-export const formatPeriod = (period: Period): PeriodJson => ({
-  start: formatInstant(period.start),
-  end: formatInstant(period.end),
-});
+/** By the very object: all lines of a billing period, and what went into them, name one span. */
+const formatted = new WeakMap<Period, PeriodJson>();
+
+export const formatPeriod = (period: Period): PeriodJson => {
+  const known = formatted.get(period);
+  if (known) return known;
+  const json = { start: formatInstant(period.start), end: formatInstant(period.end) };
+  formatted.set(period, json);
+  return json;
+};

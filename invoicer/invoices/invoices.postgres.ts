@@ -1,6 +1,7 @@
 /** Issuing invoices: one transaction, a gap-free number, the hash chain. */
 import assert from 'node:assert/strict';
 import { recordChange } from '#platform/audit/record-change.ts';
+import { bigintArray, textArray } from '#platform/stores/array-parameters.ts';
 import type { Postgres, Queryable } from '#platform/stores/postgres.ts';
 import { isFree, leaseNext, movedOn, putBack, takeNext } from '#platform/work/leased-jobs.postgres.ts';
 import { giveBackShard, leaseShard, shardJobs } from '#platform/work/shard-jobs.postgres.ts';
@@ -80,9 +81,9 @@ const billPeriods = async (client: Queryable, invoices: readonly IssuedInvoice[]
      FROM unnest($1::text[], $2::text[], $3::bigint[]) AS b (id, invoice_id, watermark)
      WHERE p.id = b.id AND p.state = 'open'`,
     [
-      periods.map(({ billingPeriodId }) => billingPeriodId),
-      periods.map(({ invoiceId }) => invoiceId),
-      periods.map(({ watermark }) => watermark),
+      textArray(periods.map(({ billingPeriodId }) => billingPeriodId)),
+      textArray(periods.map(({ invoiceId }) => invoiceId)),
+      bigintArray(periods.map(({ watermark }) => watermark)),
     ],
   );
   assert.equal(rowCount, periods.length, 'a billing period is billed already');
@@ -183,7 +184,7 @@ WITH due AS (
 )
 SELECT g.payer_id, g.currency, g.periods, g.carried, ${carryTermsColumns}, ${payerColumns}
 FROM (
-  SELECT payer_id, currency, min(place) AS place, json_agg(${groupPeriodColumns} ORDER BY ${periodOrder}) AS periods,
+  SELECT payer_id, currency, min(place) AS place, json_agg(${groupPeriodColumns} ORDER BY p.rank) AS periods,
     billed_with, due_at, ${carriedColumns}, ${carryFactsColumns}
   FROM ranked p GROUP BY payer_id, billed_with, currency, due_at
 ) g JOIN ${payerTables} ON c.id = g.payer_id

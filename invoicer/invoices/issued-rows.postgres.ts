@@ -1,4 +1,5 @@
 /** Issued invoices -> rows, in one statement a table, however many they are. */
+import { bigintArray, instantArray, integerArray, jsonArray, textArray } from '#platform/stores/array-parameters.ts';
 import type { Queryable } from '#platform/stores/postgres.ts';
 import {
   correctionToJson,
@@ -12,15 +13,44 @@ import { formatAmount, formatPreciseAmount } from '#schemas/money.ts';
 import { formatQuantity } from '#schemas/quantity.ts';
 import { priceStepToJson } from '#schemas/rated-line.ts';
 
-/** Name, type and value of a column. */
-export type Column<T> = readonly [name: string, type: string, of: (row: T) => unknown];
+/** Name, type and value of a column. Numerics are texts, and instants milliseconds since 1970. */
+export type Column<T> =
+  | readonly [name: string, type: 'text' | 'numeric' | 'json' | 'jsonb', of: (row: T) => string | null]
+  | readonly [name: string, type: 'integer' | 'bigint' | 'timestamptz', of: (row: T) => number | null];
+
+/** As which array a column is sent. */
+const sentAs = {
+  text: 'text[]',
+  numeric: 'text[]::numeric[]',
+  json: 'json[]',
+  jsonb: 'json[]::jsonb[]',
+  integer: 'integer[]',
+  bigint: 'bigint[]',
+  timestamptz: 'timestamptz[]',
+} as const;
 
 export const insertStatement = <T>(table: string, columns: readonly Column<T>[]): string =>
   `INSERT INTO ${table} (${columns.map(([name]) => name).join(', ')})
-   SELECT * FROM unnest(${columns.map(([, type], index) => `$${index + 1}::${type}[]`).join(', ')})`;
+   SELECT * FROM unnest(${columns.map(([, type], index) => `$${index + 1}::${sentAs[type]}`).join(', ')})`;
 
-export const valuesOf = <T>(columns: readonly Column<T>[], rows: readonly T[]): unknown[][] =>
-  columns.map(([, , of]) => rows.map(of));
+const arrayOf = <T>(column: Column<T>, rows: readonly T[]): Buffer => {
+  switch (column[1]) {
+    case 'integer':
+      return integerArray(rows.map(column[2]));
+    case 'bigint':
+      return bigintArray(rows.map(column[2]));
+    case 'timestamptz':
+      return instantArray(rows.map(column[2]));
+    case 'json':
+    case 'jsonb':
+      return jsonArray(rows.map(column[2]));
+    default:
+      return textArray(rows.map(column[2]));
+  }
+};
+
+export const valuesOf = <T>(columns: readonly Column<T>[], rows: readonly T[]): Buffer[] =>
+  columns.map((column) => arrayOf(column, rows));
 
 /** Most have none, and then it is null. */
 const jsonUnlessEmpty = (values: readonly object[]): string | null =>
@@ -54,14 +84,14 @@ const invoiceColumns: readonly Column<IssuedInvoice & { readonly runId: string }
   ['discount_total', 'numeric', ({ discountTotal }) => formatAmount(discountTotal)],
   ['tax_total', 'numeric', ({ taxTotal }) => formatAmount(taxTotal)],
   ['total', 'numeric', ({ total }) => formatAmount(total)],
-  ['issued_at', 'timestamptz', ({ issuedAt }) => new Date(issuedAt)],
+  ['issued_at', 'timestamptz', ({ issuedAt }) => issuedAt],
   ['previous_hash', 'text', ({ previousHash }) => previousHash],
   ['hash', 'text', ({ hash }) => hash],
   ['document_number', 'text', ({ documentNumber }) => documentNumber],
   ['issuing_entity_id', 'text', ({ issuingEntityId }) => issuingEntityId],
   ['seller', 'json', ({ seller }) => seller && JSON.stringify(sellerToJson(seller))],
   ['buyer_digest', 'text', ({ buyerDigest }) => buyerDigest],
-  ['due_at', 'timestamptz', ({ dueAt }) => (dueAt === null ? null : new Date(dueAt))],
+  ['due_at', 'timestamptz', ({ dueAt }) => dueAt],
   ['payment_days', 'integer', ({ paymentDays }) => paymentDays],
   ['purchase_order', 'text', ({ purchaseOrder }) => purchaseOrder],
   ['memo', 'text', ({ memo }) => memo],
@@ -88,8 +118,8 @@ const lineColumns: readonly Column<Line>[] = [
   discountsColumn,
   taxesColumn,
   ['steps', 'json', ({ steps }) => JSON.stringify(steps.map(priceStepToJson))],
-  ['period_start', 'timestamptz', ({ servicePeriod }) => new Date(servicePeriod.start)],
-  ['period_end', 'timestamptz', ({ servicePeriod }) => new Date(servicePeriod.end)],
+  ['period_start', 'timestamptz', ({ servicePeriod }) => servicePeriod.start],
+  ['period_end', 'timestamptz', ({ servicePeriod }) => servicePeriod.end],
   [
     'corrects',
     'json',
@@ -118,5 +148,8 @@ export const writeInvoices = async (
     own.map((line) => ({ ...line, currency, invoiceId })),
   );
   await client.query(insertLines, valuesOf(lineColumns, lines));
-  await client.query(queueDocuments, [invoices.map(({ id }) => id), invoices.map(({ customerId }) => customerId)]);
+  await client.query(queueDocuments, [
+    textArray(invoices.map(({ id }) => id)),
+    textArray(invoices.map(({ customerId }) => customerId)),
+  ]);
 };

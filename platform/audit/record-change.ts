@@ -17,6 +17,7 @@
 import { idOfAudited } from '#schemas/audited-object.ts';
 import { type AuditedObject, type AuditedType, auditedObjects } from '#schemas/audited-objects.ts';
 import { newId } from '../process/ids.ts';
+import { bigintArray, textArray } from '../stores/array-parameters.ts';
 import type { Queryable } from '../stores/postgres.ts';
 import { type Actor, auditColumns } from './audit.ts';
 import { auditHash, type ChainedEntry, type Change, canonicalVersion } from './audit-entry.ts';
@@ -120,28 +121,29 @@ const writeEntries = async (
   entries: readonly ChainedEntry[],
   nowMs: number,
 ): Promise<void> => {
-  const column = <T>(of: (entry: ChainedEntry) => T): T[] => entries.map(of);
+  const texts = (of: (entry: ChainedEntry) => string | null): Buffer => textArray(entries.map(of));
+  const numbers = (of: (entry: ChainedEntry) => number): Buffer => bigintArray(entries.map(of));
   const last = entries.at(-1);
   await query(insertEntries, [
     organizationId,
     lane,
     new Date(nowMs),
-    column(({ sequence }) => sequence),
-    column(({ id }) => id),
-    column(({ actor }) => actor),
-    column(({ action }) => action),
-    column(({ objectType }) => objectType),
-    column(({ objectId }) => objectId),
-    column(({ objectSequence }) => objectSequence),
-    column(({ beforeDigest }) => beforeDigest ?? null),
-    column(({ afterDigest }) => afterDigest ?? null),
-    column(({ requestId }) => requestId ?? null),
-    column(({ result }) => result),
-    column(({ storedDigest: digest }) => digest ?? null),
-    column(({ previousHash }) => previousHash),
-    column(({ hash }) => hash),
+    numbers(({ sequence }) => sequence),
+    texts(({ id }) => id),
+    texts(({ actor }) => actor),
+    texts(({ action }) => action),
+    texts(({ objectType }) => objectType),
+    texts(({ objectId }) => objectId),
+    numbers(({ objectSequence }) => objectSequence),
+    texts(({ beforeDigest }) => beforeDigest ?? null),
+    texts(({ afterDigest }) => afterDigest ?? null),
+    texts(({ requestId }) => requestId ?? null),
+    texts(({ result }) => result),
+    texts(({ storedDigest: digest }) => digest ?? null),
+    texts(({ previousHash }) => previousHash),
+    texts(({ hash }) => hash),
     // That a lane was opened is no change of anything that a caller knows.
-    column(({ action }) => (action === laneOpened ? null : newId('evt'))),
+    texts(({ action }) => (action === laneOpened ? null : newId('evt'))),
     last?.sequence,
     last?.hash,
   ]);

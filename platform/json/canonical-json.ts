@@ -10,17 +10,47 @@ const numberText = (value: number): string => {
   return JSON.stringify(value);
 };
 
+/** Letters as they are: neither a quotation mark nor a backslash, nor what is escaped, or half of a pair. */
+const plain = /^[ !#-[\]-~]*$/;
+
 const stringText = (value: string): string => {
+  if (plain.test(value)) return `"${value}"`;
   assert(value.isWellFormed(), 'half of a surrogate pair has no canonical form');
   return JSON.stringify(value);
 };
 
+/** The names of an object as it has them, the same sorted, and what is written before the value of each of these. */
+type Layout = {
+  readonly names: readonly string[];
+  readonly sorted: readonly string[];
+  readonly heads: readonly string[];
+};
+
+/** By the number of names. Content is made by few places, so objects have few layouts; those of a customer's own end. */
+const layouts = new Map<number, Layout[]>();
+const layoutsMax = 32;
+
+const hasNames = ({ names: of }: Layout, names: readonly string[]): boolean => {
+  for (let at = 0; at < names.length; at += 1) if (of[at] !== names[at]) return false;
+  return true;
+};
+
+const layoutOf = (names: readonly string[]): Layout => {
+  const known = layouts.get(names.length) ?? [];
+  for (const layout of known) if (hasNames(layout, names)) return layout;
+  const sorted = [...names].sort();
+  const layout = { names, sorted, heads: sorted.map((name) => `${stringText(name)}:`) };
+  if (known.length < layoutsMax) layouts.set(names.length, [...known, layout]);
+  return layout;
+};
+
 /** Members without a value are left out. Names are sorted by UTF-16 code units, as `sort` does. */
 const objectText = (value: Readonly<Record<string, unknown>>): string => {
+  const { sorted, heads } = layoutOf(Object.keys(value));
   let text = '';
-  for (const name of Object.keys(value).sort()) {
-    const member = value[name];
-    if (member !== undefined) text += `${text === '' ? '{' : ','}${stringText(name)}:${canonicalJson(member)}`;
+  for (let at = 0; at < sorted.length; at += 1) {
+    const member = value[sorted[at] as string];
+    if (member !== undefined) text += `${text === '' ? '{' : ','}${heads[at]}${canonicalJson(member)}`;
   }
   return text === '' ? '{}' : `${text}}`;
 };

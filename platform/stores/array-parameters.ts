@@ -48,16 +48,21 @@ const ofTexts = (type: number, texts: readonly (string | null)[]): Buffer => {
 const ofNumbers = <N>(
   type: number,
   size: 4 | 8,
-  numbers: readonly N[],
+  numbers: readonly (N | null)[],
   write: (into: Buffer, number: N, at: number) => void,
 ): Buffer => {
-  const into = Buffer.allocUnsafe(bytesOf(numbers.length, numbers.length * size));
-  writeHead(into, { type, length: numbers.length, hasNull: false });
-  numbers.forEach((number, index) => {
-    const at = headBytes + index * (int32 + size);
-    into.writeInt32BE(size, at);
-    write(into, number, at + int32);
-  });
+  const hasNull = numbers.includes(null);
+  const present = hasNull ? numbers.filter((number) => number !== null).length : numbers.length;
+  const into = Buffer.allocUnsafe(bytesOf(numbers.length, present * size));
+  writeHead(into, { type, length: numbers.length, hasNull });
+  let at = headBytes;
+  for (const number of numbers) {
+    into.writeInt32BE(number === null ? -1 : size, at);
+    at += int32;
+    if (number === null) continue;
+    write(into, number, at);
+    at += size;
+  }
   return into;
 };
 
@@ -66,16 +71,16 @@ export const textArray = (texts: readonly (string | null)[]): Buffer => ofTexts(
 /** Of texts that are JSON; PostgreSQL checks that they are. */
 export const jsonArray = (texts: readonly (string | null)[]): Buffer => ofTexts(json, texts);
 
-export const integerArray = (numbers: readonly number[]): Buffer =>
+export const integerArray = (numbers: readonly (number | null)[]): Buffer =>
   ofNumbers(INT4, 4, numbers, (into, number, at) => into.writeInt32BE(number, at));
 
-/** Of decimal texts. */
-export const bigintArray = (texts: readonly string[]): Buffer =>
-  ofNumbers(INT8, 8, texts, (into, text, at) => into.writeBigInt64BE(BigInt(text), at));
+/** Of whole numbers in whatever form. */
+export const bigintArray = (numbers: readonly (string | number | bigint | null)[]): Buffer =>
+  ofNumbers(INT8, 8, numbers, (into, number, at) => into.writeBigInt64BE(BigInt(number), at));
 
 /** PostgreSQL counts microseconds from the year 2000 on. */
 const epochMs = 946_684_800_000;
 
 /** Of milliseconds since 1970. */
-export const instantArray = (instants: readonly number[]): Buffer =>
+export const instantArray = (instants: readonly (number | null)[]): Buffer =>
   ofNumbers(TIMESTAMPTZ, 8, instants, (into, ms, at) => into.writeBigInt64BE(BigInt(ms - epochMs) * 1_000n, at));

@@ -117,6 +117,9 @@ it('an array in binary form is the array that it was made of: empty, with nulls,
   expect(await read('integer', integerArray([0, -1, 2_147_483_647]))).toBe('[0,-1,2147483647]');
   const numbers = ['0', '-1', '9223372036854775807', '-9223372036854775808'];
   expect(await read('bigint', bigintArray(numbers))).toBe(`[${numbers}]`);
+  expect(await read('integer', integerArray([null, 7, null]))).toBe('[null,7,null]');
+  expect(await read('bigint', bigintArray([7, null, 8n]))).toBe('[7,null,8]');
+  expect(await read('timestamptz', instantArray([null]))).toBe('[null]');
   const instants = [
     '1969-12-31T23:59:59.999Z',
     '2000-01-01T00:00:00Z',

@@ -1,6 +1,7 @@
 /** Documents of issued invoices: made once, kept sealed, and gone with their customer. */
 import { hash } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
+import { systemClock } from '#platform/process/clock.ts';
 import { openPdf } from '../../support/pdf-tools.ts';
 import { type Pipeline, startPipeline, until } from '../../support/pipeline.ts';
 import { addTenant, firstTenant, makeKey, makeObjects, type Objects, type Tenant } from '../../support/tenants.ts';
@@ -74,6 +75,48 @@ describe('the document of an issued invoice', () => {
     await unmake(objects.invoice);
     await owner('UPDATE invoice_documents SET leased_until = NULL WHERE invoice_id = $1', [objects.invoice]);
     expect((await madeRow(objects.invoice)).digest).toBe(hash('sha256', first, 'hex'));
+  });
+
+  it('waits while invoices are issued, five minutes at most', async () => {
+    const rolledBack = pipeline.asOwner.transaction(async ({ query }) => {
+      await query('SET LOCAL session_replication_role = replica');
+      // What others lease meanwhile is not seen here, and of what is written here they see nothing.
+      await query("UPDATE invoice_documents SET leased_until = 'infinity' WHERE state = 'queued'");
+      await query(
+        `UPDATE invoice_documents SET state = 'queued', sealed = NULL, digest = NULL, made_at = NULL,
+           leased_until = NULL WHERE invoice_id = $1`,
+        [objects.invoice],
+      );
+      const leased = async () => {
+        const { rows } = await query<{ invoice_id: string }>('SELECT invoice_id FROM lease_invoice_document(60)');
+        return rows.map(({ invoice_id: id }) => id);
+      };
+      const putBack = () =>
+        query('UPDATE invoice_documents SET leased_until = NULL WHERE invoice_id = $1', [objects.invoice]);
+      expect(await leased()).toEqual([objects.invoice]);
+      await putBack();
+      const { rows } = await query<{ run_id: string }>(
+        `UPDATE billing_run_shards SET state = 'rated' WHERE (run_id, shard_number) =
+           (SELECT run_id, shard_number FROM billing_run_shards WHERE state = 'issued' LIMIT 1) RETURNING run_id`,
+      );
+      expect(rows).toHaveLength(1);
+      expect(await leased()).toEqual([]);
+      const minutesAgo = (minutes: number) =>
+        `inv_${Math.floor(systemClock.nowMs() - minutes * 60_000)
+          .toString(16)
+          .padStart(12, '0')}70000000000000000000`;
+      for (const minutes of [4, 6])
+        await query(
+          `INSERT INTO invoice_documents SELECT (jsonb_populate_record(d, jsonb_build_object('invoice_id', $2::text))).*
+           FROM invoice_documents d WHERE d.invoice_id = $1`,
+          [objects.invoice, minutesAgo(minutes)],
+        );
+      const [old] = await leased();
+      expect(old?.slice(0, 12)).toBe(minutesAgo(6).slice(0, 12));
+      expect(await leased()).toEqual([]);
+      throw new Error('rolled back');
+    });
+    await expect(rolledBack).rejects.toThrow('rolled back');
   });
 
   it('is JSON, PDF or a page, as the caller likes best', async () => {
