@@ -5,7 +5,7 @@
 import { around, type FailPoint } from '#platform/process/fail-point.ts';
 import type { ClockPorts } from './clocks/advance-clock.ts';
 import type { IssueCreditPorts } from './credits/issue-credit.ts';
-import type { IssuePorts } from './invoices/close-period.ts';
+import type { IssuePorts } from './issuing/close-period.ts';
 import type { CloseJobPorts } from './periods/close-jobs.ts';
 
 export const failAtClose = (ports: CloseJobPorts, failPoint: FailPoint | undefined): CloseJobPorts => {

@@ -9,9 +9,10 @@ import { createTestClocks } from './clocks/test-clocks.postgres.ts';
 import { discountFacts } from './discounts/discount-facts.postgres.ts';
 import type { DiscountedInvoices } from './discounts/discount-facts.ts';
 import { failAtClock, failAtClose, failAtIssue } from './fail-points.ts';
-import { createInvoiceStore } from './invoices/invoices.postgres.ts';
-import { createShardIssuer } from './invoices/issue-shards.ts';
-import { observeIssuing } from './invoices/observe-issuing.ts';
+import { correctedPeriods } from './issuing/credit-deltas.postgres.ts';
+import { createInvoiceStore } from './issuing/invoices.postgres.ts';
+import { createShardIssuer } from './issuing/issue-shards.ts';
+import { observeIssuing } from './issuing/observe-issuing.ts';
 import { closeJobs } from './periods/close-jobs.ts';
 import { createClosings, createReadClosingState } from './periods/closings.postgres.ts';
 import { observeClosing, observeClosingState } from './periods/observe-closing.ts';
@@ -33,6 +34,8 @@ await runWorker('invoicer', options, ({ config, log, metrics, tracer, postgres }
     ...createInvoiceStore(postgres, config.jobLeaseSeconds),
     taxFacts: (invoices: TaxedInvoices) => taxFacts(postgres, invoices),
     discountFacts: (invoices: DiscountedInvoices) => discountFacts(postgres, invoices),
+    correctedPeriods: ({ organizationId, creditIds }: DiscountedInvoices) =>
+      correctedPeriods({ query: postgres.query, organizationId }, creditIds, 'look'),
     taxEngine: createTaxEngine({
       url: config.taxEngineUrl,
       key: config.taxEngineKey,

@@ -8,6 +8,7 @@ import type { Instant } from '#schemas/period.ts';
 import { type Creditable, creditableTotal, readAskedCredit } from '../../invoicer/credits/asked-credit.ts';
 import { amountDue, type DrawnCreditNote, drawUpCredit } from '../../invoicer/credits/draw-up-credit.ts';
 import {
+  askedWith,
   type IssueCreditPorts,
   issueCredit,
   type LockedInvoice,
@@ -111,9 +112,9 @@ export const issueDrawn = async (
     return invoiceHeadJson({ invoice, state });
   };
   const before = await shown();
-  const { note } = await issueCredit(ports.creditIssuing, db, locked, drawn, metadata, nowMs);
+  const { note } = await issueCredit(ports.creditIssuing, db, locked, drawn, askedWith(metadata), nowMs);
   const after = await shown();
-  const body = creditNoteJson({ note, metadata });
+  const body = creditNoteJson({ note, ...askedWith(metadata) });
   const issued = { action: 'credit_note.issued', objectType: 'credit_note', objectId: note.id, after: body };
   return { body, invoice: after, changes: [issued, stateEntry(before, after)] };
 };

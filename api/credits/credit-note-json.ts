@@ -4,11 +4,13 @@ import { creditNoteToJson1 } from '#schemas/credit-note/content-1.ts';
 import { type CreditNote, newestCreditNoteVersion } from '#schemas/credit-note.ts';
 import { formatInstant } from '#schemas/instant.ts';
 import type { DrawnCreditNote } from '../../invoicer/credits/draw-up-credit.ts';
+import type { CreditOrigin } from '../../invoicer/credits/issue-credit.ts';
 
-export type ShownCreditNote = { readonly note: CreditNote; readonly metadata: Readonly<Record<string, string>> };
+export type ShownCreditNote = Pick<CreditOrigin, 'deltaId' | 'metadata'> & { readonly note: CreditNote };
 
-export const creditNoteJson = ({ note, metadata }: ShownCreditNote) => ({
+export const creditNoteJson = ({ note, deltaId, metadata }: ShownCreditNote) => ({
   ...issuedCreditNoteToJson(note),
+  delta_billing_period_id: deltaId,
   metadata,
   // It never changes.
   version: 1,

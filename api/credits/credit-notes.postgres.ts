@@ -18,13 +18,19 @@ import type { ShownCreditNote } from './credit-note-json.ts';
 /** What its document is written by. */
 export type StoredCreditNote = ShownCreditNote & { readonly language: string | null; readonly timeZone: string };
 
-type Row = CreditNoteRow & { metadata: Record<string, string>; language: string | null; time_zone: string };
+type Row = CreditNoteRow & {
+  metadata: Record<string, string>;
+  delta_id: string | null;
+  language: string | null;
+  time_zone: string;
+};
 
-const columns = `${creditNoteColumns}, n.metadata, n.language, n.time_zone`;
+const columns = `${creditNoteColumns}, n.metadata, n.delta_id, n.language, n.time_zone`;
 
 const fromRow = (row: Row, lines: readonly CreditNoteLineRow[]): StoredCreditNote => ({
   note: creditNoteFromRows(row, lines),
   metadata: row.metadata,
+  deltaId: row.delta_id,
   language: row.language,
   timeZone: row.time_zone,
 });

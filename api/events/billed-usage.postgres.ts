@@ -22,7 +22,7 @@ SELECT c.id AS customer_id, c.external_id, s.currency, ${termsColumns}, coalesce
       'end', (extract(epoch FROM p.span_end) * 1000)::bigint, 'watermark', p.watermark::text,
       'version', p.plan_version_id, 'item', p.item, 'unit', p.interval_unit, 'count', p.interval_count,
       'later', (SELECT json_agg(d.watermark::text) FROM billing_periods d
-        WHERE d.corrects_id = p.id AND d.state IN ('billed', 'unchanged')))
+        WHERE d.corrects_id = p.id AND d.state IN ('billed', 'unchanged', 'credited')))
       ORDER BY p.span_start)
     FROM billing_periods p WHERE p.subscription_id = s.id AND p.organization_id = $1 AND p.state = 'billed'
       AND p.timing = 'arrears' AND p.counted IS NOT TRUE AND NOT p.usage_waived),

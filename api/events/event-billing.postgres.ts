@@ -10,7 +10,7 @@ import { amountPropertyIn } from '#schemas/price/dynamic.ts';
 import { meterOf } from '#schemas/stored-meter.ts';
 import type { Db } from '../route/define-route.ts';
 import { type MeasuredPeriodJson, measuredPeriodFromJson } from './billed-usage.postgres.ts';
-import type { BillingFacts, SubscriptionFacts, VersionFacts } from './event-fate.ts';
+import type { BillingFacts, DeltaState, SubscriptionFacts, VersionFacts } from './event-fate.ts';
 
 // Of a customer who is named in both ways there is one row.
 const customersStatement = `SELECT id, external_id FROM customers WHERE organization_id = $1 AND id = ANY ($2)
@@ -30,7 +30,12 @@ const subscriptionsStatement = `SELECT s.id, s.customer_id, s.currency, ${termsC
         'deltas', (SELECT json_agg(json_build_object('state', d.state, 'invoice', d.invoice_id,
             'watermark', d.watermark::text,
             'lines', (SELECT json_agg(json_build_object('position', l.position, 'charge', l.charge_code))
-              FROM invoice_lines l WHERE l.invoice_id = d.invoice_id AND l.billing_period_id = d.id))
+              FROM invoice_lines l WHERE l.invoice_id = d.invoice_id AND l.billing_period_id = d.id),
+            'credits', (SELECT json_agg(json_build_object('position', c.position, 'charge', i.charge_code,
+                'note', n.id, 'invoice', n.invoice_id) ORDER BY n.series_number, c.position)
+              FROM credit_notes n JOIN credit_note_lines c ON c.credit_note_id = n.id
+                JOIN invoice_lines i ON i.invoice_id = c.invoice_id AND i.position = c.invoice_line
+              WHERE n.delta_id = d.id))
           ORDER BY d.watermark)
           FROM billing_periods d WHERE d.corrects_id = p.id AND d.state <> 'open'))), '[]')
       FROM billing_periods p WHERE p.organization_id = $1 AND p.subscription_id = s.id AND p.state = 'billed'
@@ -47,10 +52,11 @@ const versionsStatement = `SELECT v.id, v.currency, v.charges, v.terms,
 
 type LineJson = { position: number; charge: string };
 type DeltaJson = {
-  state: 'billed' | 'unchanged' | 'reported';
+  state: DeltaState;
   invoice: string | null;
   watermark: string;
   lines: LineJson[] | null;
+  credits: (LineJson & { note: string; invoice: string })[] | null;
 };
 type PeriodJson = MeasuredPeriodJson & { invoice: string; lines: LineJson[]; deltas: DeltaJson[] | null };
 type MeterJson = { code: string; version_number: number; meter_version_id: string; definition: MeterDefinitionJson };
@@ -86,6 +92,12 @@ const factsOf = (row: VersionRow, currency: string): VersionFacts => ({
   ),
 });
 
+const creditedLine = ({ position, charge, note, invoice }: NonNullable<DeltaJson['credits']>[number]) => ({
+  position,
+  charge,
+  credit: { invoiceId: invoice, creditNoteId: note },
+});
+
 const fromRow = (
   row: SubscriptionRow,
   versions: ReadonlyMap<string, VersionRow>,
@@ -109,7 +121,7 @@ const fromRow = (
       // What comes to nothing is in what the first invoice bills.
       invoiceId: delta.invoice ?? invoice,
       watermark: BigInt(delta.watermark),
-      lines: delta.lines ?? [],
+      lines: delta.credits?.map(creditedLine) ?? delta.lines ?? [],
     })),
   })),
 });

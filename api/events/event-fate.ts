@@ -32,13 +32,23 @@ export type Twin = KeyRow & { readonly reason: 'twin' | 'conflict' | 'unchecked'
 type CountingInvoice = {
   readonly invoiceId: string;
   readonly watermark: bigint;
-  readonly lines: readonly { readonly position: number; readonly charge: string }[];
+  readonly lines: readonly CountingLine[];
 };
+
+type CountingLine = {
+  readonly position: number;
+  readonly charge: string;
+  /** Of a line of a credit note: that, and the invoice that it is of. */
+  readonly credit?: { readonly invoiceId: string; readonly creditNoteId: string };
+};
+
+/** What became of a delta. */
+export type DeltaState = 'billed' | 'unchanged' | 'reported' | 'credited';
 
 /** A billed period, with the invoice that bills it, and its deltas in the order of their watermarks. */
 type KnownPeriod = MeasuredPeriod &
   CountingInvoice & {
-    readonly deltas: readonly (CountingInvoice & { readonly state: 'billed' | 'unchanged' | 'reported' })[];
+    readonly deltas: readonly (CountingInvoice & { readonly state: DeltaState })[];
   };
 
 /** What a plan version charges for usage, with its prices in the currency of a subscription. */
@@ -69,22 +79,26 @@ export type BillingFacts = {
   readonly subscriptions: readonly SubscriptionFacts[];
 };
 
-export type Billing = {
+type InvoiceLineName = {
+  readonly invoiceId: string;
+  /** Of the credit note, where there is one. */
+  readonly linePosition?: number;
+  /** Of a delta that is given back. */
+  readonly creditNoteId?: string;
+};
+
+export type Billing = Partial<InvoiceLineName> & {
   /** Undefined where it is billed. */
   readonly reason: FateReason | undefined;
   readonly subscriptionId?: string;
   readonly charge?: string;
   readonly meter?: Meter;
   readonly value?: string | null;
-  readonly invoiceId?: string;
-  readonly linePosition?: number;
   /** Of what is late: what becomes of it. */
   readonly lateUsage?: LateUsagePolicy;
   /** Of what is billed and was amended since: what takes it back. */
   readonly takenBack?: InvoiceLineName;
 };
-
-type InvoiceLineName = { readonly invoiceId: string; readonly linePosition?: number };
 
 const isOf = (digest: string, sequence: bigint) => (one: EventVoid) =>
   one.digest === digest && (one.rowSequence === 0n || one.rowSequence === sequence);
@@ -163,7 +177,9 @@ const lacksAmount = ({ properties }: EventPayload, amountProperty: string | unde
 
 const lineOn = ({ invoiceId, lines }: CountingInvoice, charge: string): InvoiceLineName => {
   const line = lines.find((one) => one.charge === charge);
-  return { invoiceId, ...(line && { linePosition: line.position }) };
+  // What is given back of a charge may be of another one.
+  const { credit } = line ?? lines[0] ?? {};
+  return { invoiceId, ...(line && { linePosition: line.position }), ...credit };
 };
 
 /** Of a stretch: `billed` is the billed period in which the event lies, if it lies in one. */

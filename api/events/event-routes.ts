@@ -37,8 +37,9 @@ export type EventPorts = {
   readonly billingFactsOf: BillingFactsOf;
 };
 
-const lineJson = ({ invoiceId, linePosition }: NonNullable<Billing['takenBack']>) => ({
+const lineJson = ({ invoiceId, linePosition, creditNoteId }: NonNullable<Billing['takenBack']>) => ({
   invoice_id: invoiceId,
+  credit_note_id: creditNoteId ?? null,
   line_position: linePosition ?? null,
 });
 
@@ -51,6 +52,7 @@ const billingJson = ({ reason, subscriptionId, charge, meter, value, invoiceId, 
   meter_version: meter?.version ?? null,
   value: value ?? null,
   invoice_id: invoiceId ?? null,
+  credit_note_id: more.creditNoteId ?? null,
   line_position: linePosition ?? null,
   late_usage: more.lateUsage ?? null,
   taken_back_by: more.takenBack ? lineJson(more.takenBack) : null,

@@ -31,6 +31,7 @@ const lateUsageJson = (row: LateUsageRow) => ({
   late_usage: row.lateUsage,
   delta_billing_period_id: row.deltaId,
   delta_invoice_id: row.billedBy,
+  credit_note_ids: row.creditNoteIds,
   watermark: row.watermark?.toString() ?? null,
   currency: row.currency,
   amount: row.deltas ? formatMinorUnits(sumAmounts(row.deltas.map(({ amount }) => amount)), row.currency) : null,

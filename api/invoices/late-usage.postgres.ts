@@ -1,7 +1,7 @@
 /** Late usage of billed periods: those that wait for a delta, and the deltas that came of it. */
 import { ratedBefore } from '#platform/stores/rated-before.ts';
 import { type Currency, isCurrency } from '#schemas/currency.ts';
-import { type LateUsagePolicy, lateUsageIn } from '#schemas/late-usage.ts';
+import { type LateUsagePolicy, type LateUsageState, lateUsageIn, lateUsageStates } from '#schemas/late-usage.ts';
 import type { Instant, Period } from '#schemas/period.ts';
 import { type RatedDelta, ratedDeltas } from '#schemas/rated-delta.ts';
 import { type RatedLine, type RatedLineJson, ratedLineFromJson } from '#schemas/rated-line.ts';
@@ -9,9 +9,6 @@ import { customerFilter } from '../customers/customers.postgres.ts';
 import type { Db } from '../route/define-route.ts';
 import { listRows } from '../route/list-rows.postgres.ts';
 import { defineList, type ListPage } from '../route/lists.ts';
-
-export const lateUsageStates = ['waiting', 'open', 'billed', 'unchanged', 'reported'] as const;
-export type LateUsageState = (typeof lateUsageStates)[number];
 
 export type LateUsageRow = {
   /** The billing period that was billed before, and its invoice. */
@@ -29,6 +26,8 @@ export type LateUsageRow = {
   readonly watermark: bigint | null;
   /** Of the invoice that bills the delta. */
   readonly billedBy: string | null;
+  /** That give the delta back. */
+  readonly creditNoteIds: readonly string[];
   /** What the delta comes to; undefined before it is rated. */
   readonly deltas: readonly RatedDelta[] | undefined;
   readonly createdAt: Instant;
@@ -46,7 +45,9 @@ const from = `(
 const lateUsageList = defineList({
   name: 'late-usage',
   columns: `p.id, p.invoice_id, p.customer_id, p.subscription_id, p.plan_version_id, s.currency, p.span_start,
-    p.span_end, d.state, v.terms, d.delta_id, d.watermark, d.billed_by, d.created_at`,
+    p.span_end, d.state, v.terms, d.delta_id, d.watermark, d.billed_by, d.created_at,
+    (SELECT json_agg(n.id ORDER BY n.series_number) FROM credit_notes n WHERE n.delta_id = d.delta_id)
+      AS credit_note_ids`,
   from,
   id: 'd.id',
   organization: 'd.organization_id',
@@ -74,6 +75,7 @@ type ListedRow = {
   delta_id: string | null;
   watermark: bigint | null;
   billed_by: string | null;
+  credit_note_ids: string[] | null;
   created_at: Date;
 };
 
@@ -126,6 +128,7 @@ const fromRow = (row: ListedRow, deltas: readonly RatedDelta[]): LateUsageRow =>
     deltaId: row.delta_id,
     watermark: row.watermark,
     billedBy: row.billed_by,
+    creditNoteIds: row.credit_note_ids ?? [],
     deltas: row.watermark === null ? undefined : deltas,
     createdAt: row.created_at.getTime(),
   };

@@ -5,6 +5,7 @@
  * taken back is taken from the top, and has its share of the taxes there as in a credit note (`credit-lines.ts`): what
  * was taken back so far of a tax is its share of the line, rounded once. So what is taken back whole gives back its
  * taxes to the last minor unit, in however many deltas. A charge below zero, as of a spend cap, is a pile as well.
+ * What a credit note of a delta gave back is taken from the pile like what an invoice took back.
  */
 import type { Currency } from '#schemas/currency.ts';
 import type { InvoiceTax } from '#schemas/invoice.ts';
@@ -13,7 +14,23 @@ import type { BilledLine } from './billed-before.ts';
 import { type CreditableLine, type CreditedParts, creditLine } from './credit-lines.ts';
 
 /** What is left of a line, less its discounts, and what was taken of it. */
-type Layer = { readonly line: CreditableLine; readonly left: Amount; readonly taken: CreditedParts | undefined };
+type Layer = {
+  readonly line: CreditableLine;
+  readonly left: Amount;
+  readonly taken: CreditedParts | undefined;
+  /** The line that it is all of; undefined where that took something back as well. */
+  readonly printed: BilledLine['printed'];
+};
+
+/** What was billed of a charge, the latest on top. */
+export type Pile = Layer[];
+
+/** What was taken of a layer, less discounts, with its taxes. */
+export type Take = {
+  readonly printed: BilledLine['printed'];
+  readonly net: Amount;
+  readonly taxes: readonly InvoiceTax[];
+};
 
 export type TakenBack = {
   /** Of what is taken back; below zero where that was charged above zero. */
@@ -22,10 +39,11 @@ export type TakenBack = {
   readonly rest: Amount;
 };
 
-const netOf = ({ amount, discounts }: BilledLine): Amount =>
+export const netOf = ({ amount, discounts }: Pick<BilledLine, 'amount' | 'discounts'>): Amount =>
   subtractAmounts(amount, sumAmounts(discounts.map((discount) => discount.amount)));
 
-const keyOf = ({ taxRateId, code, name, percentage, isInclusive, treatment }: InvoiceTax): string =>
+/** What makes a tax the same one on two lines. */
+export const taxKey = ({ taxRateId, code, name, percentage, isInclusive, treatment }: InvoiceTax): string =>
   JSON.stringify([code, treatment, taxRateId, name, percentage, isInclusive]);
 
 const sumOf = (same: readonly InvoiceTax[]): InvoiceTax => ({
@@ -36,7 +54,7 @@ const sumOf = (same: readonly InvoiceTax[]): InvoiceTax => ({
 
 /** One entry a tax, in the order in which they come first; those of nothing are left out. */
 export const joinTaxes = (taxes: readonly InvoiceTax[]): readonly InvoiceTax[] =>
-  [...Map.groupBy(taxes, keyOf).values()]
+  [...Map.groupBy(taxes, taxKey).values()]
     .map(sumOf)
     .filter(({ amount, taxableAmount }) => amount !== zeroAmount || taxableAmount !== zeroAmount);
 
@@ -58,32 +76,56 @@ const joinParts = (a: CreditedParts | undefined, b: CreditedParts): CreditedPart
 
 const sizeOf = (amount: bigint): bigint => (amount < 0n ? -amount : amount);
 
-/** Takes from the pile whatever `net` takes back of it. */
-const takeFrom = (pile: Layer[], net: Amount, currency: Currency): TakenBack => {
+/** Takes from the pile whatever `net` takes back of it, and leaves the rest in it. */
+export const takeFrom = (
+  pile: Pile,
+  net: Amount,
+  currency: Currency,
+): { readonly takes: readonly Take[]; readonly rest: Amount } => {
   let rest = net;
-  const taxes: InvoiceTax[] = [];
+  const takes: Take[] = [];
   for (let top = pile.at(-1); top && rest !== zeroAmount && top.left < 0n !== rest < 0n; top = pile.at(-1)) {
-    const { line, left, taken } = top;
+    const { line, left, taken, printed } = top;
     const isWhole = sizeOf(rest) >= sizeOf(left);
     const amount = isWhole ? left : subtractAmounts(zeroAmount, rest);
     const parts = creditLine(line, taken, isWhole ? { kind: 'rest' } : { kind: 'amount', amount }, currency);
-    const ofParts = line.taxes.map((tax, index) => ({ ...tax, ...(parts.taxes[index] ?? {}) }));
-    taxes.push(...lessTaxes(ofParts));
+    takes.push({
+      printed,
+      net: amount,
+      taxes: line.taxes.map((tax, index) => ({ ...tax, ...(parts.taxes[index] ?? {}) })),
+    });
     pile.pop();
-    if (!isWhole) pile.push({ line, left: subtractAmounts(left, amount), taken: joinParts(taken, parts) });
+    if (!isWhole) pile.push({ line, left: subtractAmounts(left, amount), taken: joinParts(taken, parts), printed });
     rest = addAmounts(rest, amount);
   }
-  return { taxes: joinTaxes(taxes), rest };
+  return { takes, rest };
+};
+
+/** Those of what is taken, which are below zero where they were charged above. */
+const taxesOf = (takes: readonly Take[]): readonly InvoiceTax[] =>
+  joinTaxes(takes.flatMap(({ taxes }) => lessTaxes(taxes)));
+
+/** `billed` are the lines of one charge, in their order. */
+export const pileOf = (billed: readonly BilledLine[], currency: Currency): Pile => {
+  const pile: Pile = [];
+  for (const line of billed) {
+    const net = netOf(line);
+    const { takes, rest } = takeFrom(pile, net, currency);
+    if (rest === zeroAmount) continue;
+    const own = joinTaxes([...line.taxes, ...lessTaxes(taxesOf(takes))]);
+    const printed = rest === net ? line.printed : undefined;
+    pile.push({
+      line: { amount: rest, discounts: [], position: 1, taxes: own },
+      left: rest,
+      taken: undefined,
+      printed,
+    });
+  }
+  return pile;
 };
 
 /** `billed` are the lines of the charge, in their order; `net` is what the delta comes to, less its discounts. */
 export const takeBack = (billed: readonly BilledLine[], net: Amount, currency: Currency): TakenBack => {
-  const pile: Layer[] = [];
-  for (const line of billed) {
-    const { taxes, rest } = takeFrom(pile, netOf(line), currency);
-    if (rest === zeroAmount) continue;
-    const own = joinTaxes([...line.taxes, ...lessTaxes(taxes)]);
-    pile.push({ line: { amount: rest, discounts: [], position: 1, taxes: own }, left: rest, taken: undefined });
-  }
-  return takeFrom(pile, net, currency);
+  const { takes, rest } = takeFrom(pileOf(billed, currency), net, currency);
+  return { taxes: taxesOf(takes), rest };
 };

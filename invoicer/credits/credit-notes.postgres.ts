@@ -195,6 +195,7 @@ const noteColumns: readonly Column<NoteRow>[] = [
   ['metadata', 'jsonb', ({ metadata }) => JSON.stringify(metadata)],
   ['language', 'text', ({ language }) => language],
   ['time_zone', 'text', ({ timeZone }) => timeZone],
+  ['delta_id', 'text', ({ deltaId }) => deltaId],
   discountsColumn,
   taxesColumn,
 ];

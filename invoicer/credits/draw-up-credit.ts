@@ -76,15 +76,23 @@ const linesOf = (invoice: CreditableInvoice, parts: CreditedLines): CreditNoteLi
     })
     .map(({ line, ofLine }, index) => lineOf(line, ofLine, index + 1));
 
-/** What was not paid yet is credited first: nobody has to pay it any more. */
+/** Of what is asked; `credited` is what was credited so far. */
 export const drawUpCredit = (
   invoice: CreditableInvoice,
   credited: CreditedLines,
   state: CreditedState,
   asked: AskedCredit,
+  terms: CreditTerms,
+): DrawnCreditNote => drawUpParts(invoice, creditLines(invoice.lines, credited, asked, invoice.currency), state, terms);
+
+/** Of parts of its lines. What was not paid yet is credited first: nobody has to pay it any more. */
+export const drawUpParts = (
+  invoice: CreditableInvoice,
+  parts: CreditedLines,
+  state: CreditedState,
   { reason, memo, settlement }: CreditTerms,
 ): DrawnCreditNote => {
-  const lines = linesOf(invoice, creditLines(invoice.lines, credited, asked, invoice.currency));
+  const lines = linesOf(invoice, parts);
   const totals = totalsOf(lines);
   const prePaymentAmount = lesser(totals.total, amountDue(invoice.total, state));
   const postPaymentAmount = subtractAmounts(totals.total, prePaymentAmount);

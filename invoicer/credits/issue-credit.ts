@@ -42,12 +42,20 @@ export type LockedInvoice = {
   readonly timeZone: string;
 };
 
+/** What a credit note comes of, and what its caller notes of it. */
+export type CreditOrigin = {
+  readonly metadata: Readonly<Record<string, string>>;
+  /** The delta that it gives back, by its billing period; null of what somebody asked for. */
+  readonly deltaId: string | null;
+};
+
+/** Of what somebody asked for. */
+export const askedWith = (metadata: CreditOrigin['metadata']): CreditOrigin => ({ metadata, deltaId: null });
+
 export type NewCreditNote = {
   readonly note: CreditNote;
   /** What is kept beside what is hashed. */
-  readonly beside: Pick<LockedInvoice, 'language' | 'timeZone'> & {
-    readonly metadata: Readonly<Record<string, string>>;
-  };
+  readonly beside: Pick<LockedInvoice, 'language' | 'timeZone'> & CreditOrigin;
   readonly numbering: readonly NumberingSeries[];
   readonly state: CreditedState;
 };
@@ -92,7 +100,7 @@ export const issueCredit = async (
   db: CreditDb,
   { invoice, state, clockNow, language, timeZone }: LockedInvoice,
   drawn: DrawnCreditNote,
-  metadata: Readonly<Record<string, string>>,
+  origin: CreditOrigin,
   now: Instant,
 ): Promise<IssuedCredit> => {
   const { issuingEntityId: entityId } = drawn;
@@ -117,7 +125,7 @@ export const issueCredit = async (
     hash: chainHash(head.hash, canonicalCreditNote(content)),
   };
   const after = stateAfterCredit(invoice.total, state, note.total);
-  const beside = { metadata, language, timeZone };
+  const beside = { ...origin, language, timeZone };
   const issued = { note, beside, numbering: numbering.moved(), state: after };
   await ports.writeCreditNote(db, issued, new Date(now));
   return { note, state: after };

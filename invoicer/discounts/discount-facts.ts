@@ -79,7 +79,11 @@ export type UnwrittenPeriods = {
 };
 
 /** Of an issued invoice. */
-export type InvoiceUse = DiscountUse & { readonly invoiceId: string };
+export type InvoiceUse = DiscountUse & {
+  readonly invoiceId: string;
+  /** Of a delta that a credit note gives back: its billing period. The invoice is the one that billed that first. */
+  readonly deltaId?: string;
+};
 
 /** Those that lines were rated by. */
 export const priceOverridesOf = (lines: readonly RatedLine[]): readonly string[] => [

@@ -12,8 +12,9 @@ export const writeDiscountUses = async (
   if (uses.length === 0) return;
   await client.query(
     `INSERT INTO discount_uses (organization_id, discount_id, invoice_id, is_once, subscription_id, period_start,
-       amount)
-     SELECT $1, * FROM unnest($2::text[], $3::text[], $4::boolean[], $5::text[], $6::timestamptz[], $7::numeric[])`,
+       amount, delta_id)
+     SELECT $1, * FROM unnest($2::text[], $3::text[], $4::boolean[], $5::text[], $6::timestamptz[], $7::numeric[],
+       $8::text[])`,
     [
       organizationId,
       uses.map(({ discountId }) => discountId),
@@ -22,6 +23,7 @@ export const writeDiscountUses = async (
       uses.map(({ period }) => period?.subscriptionId ?? null),
       uses.map(({ period }) => (period ? new Date(period.start) : null)),
       uses.map(({ amount }) => formatAmount(amount)),
+      uses.map(({ deltaId }) => deltaId ?? null),
     ],
   );
 };

@@ -51,5 +51,6 @@ const carryTermsFromRow = (row: CarriedRow): CarryTerms | undefined => {
 /** And with whether it may be carried over itself. */
 export const withCarry = (group: InvoiceGroup, row: CarriedRow): InvoiceGroup => {
   const carry = carryTermsFromRow(row);
-  return { ...withCarried(group, row), ...(carry && { carry }) };
+  const mayWait = row.goes_on && !row.is_last && group.periods.every(({ correction }) => correction !== undefined);
+  return { ...withCarried(group, row), ...(carry && { carry }), ...(mayWait && { mayWait }) };
 };

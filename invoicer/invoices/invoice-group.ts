@@ -32,6 +32,8 @@ export type InvoiceGroup = {
   readonly numbers: { readonly format: NumberFormat; readonly timeZone: string };
   /** Where its payer has a minimum amount of invoices, and it may wait for the next one. */
   readonly carry?: CarryTerms;
+  /** Whether there will be a later invoice that what is in it could be on. */
+  readonly mayWait?: boolean;
   /** The draft that it is, where there is one; a one-off invoice has items in place of billing periods. */
   readonly draft?: {
     readonly id: string;

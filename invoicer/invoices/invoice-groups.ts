@@ -8,11 +8,12 @@ import { type IssuingEntity, sellerOf } from '#schemas/issuing-entity.ts';
 import type { LateUsagePolicy } from '#schemas/late-usage.ts';
 import { defaultNumberFormat } from '#schemas/number-format.ts';
 import { type RatedLine, type RatedLineJson, ratedLineFromJson } from '#schemas/rated-line.ts';
-import type { InvoiceGroup } from './close-period.ts';
 import type { GroupedPeriod } from './grouped-periods.ts';
+import type { InvoiceGroup } from './invoice-group.ts';
 
-/** SQL: whether a credit note gave back some of the invoice that the state of the alias is of. */
-export const isGivenBack = (alias: string): string => `(${alias}.amount_credited > 0 OR ${alias}.state = 'voided')`;
+/** SQL: whether somebody credited the invoice that the state of the alias is of. What deltas gave back is not that. */
+export const isGivenBack = (alias: string): string =>
+  `EXISTS (SELECT 1 FROM credit_notes n WHERE n.invoice_id = ${alias}.invoice_id AND n.delta_id IS NULL)`;
 
 export type GroupPeriod = {
   id: string;

@@ -60,7 +60,7 @@ SELECT p.payer_id, p.consolidated, s.currency,
   CASE WHEN p.consolidated THEN '' ELSE p.subscription_id END AS subscription_id,
   p.due_at, p.billing_month, array_agg(p.subscription_id) FILTER (WHERE p.timing = 'credit') AS credited
 FROM billing_periods p JOIN subscriptions s ON s.id = p.subscription_id
-WHERE ${isDueWithRun} AND p.late_usage IS DISTINCT FROM 'report_only'
+WHERE ${isDueWithRun} AND (p.timing <> 'delta' OR p.late_usage = 'bill_next')
 GROUP BY 1, 2, 3, 4, 5, 6`;
 
 type GroupRow = DueRow & { credited: string[] | null };

@@ -1,6 +1,7 @@
 /**
  * Which invoice a delta is on: the next one of whoever was billed for the period; one of its own where there will be no
- * next one. Until there is one it waits. What is only reported waits for nothing. Pure.
+ * next one. Until there is one it waits. What is only reported waits for nothing; nor does what may be credited, as it
+ * has to be rated to tell whether it comes to less: where it does not, it waits then (`credit-deltas.ts`). Pure.
  */
 import type { LateUsagePolicy } from '#schemas/late-usage.ts';
 import type { Instant } from '#schemas/period.ts';
@@ -52,7 +53,7 @@ const timeOf = (period: LatePeriod, due: readonly DueInvoice[], run: RunTime): R
   if (period.lateUsage === 'report_only') return run;
   const [next] = due.filter((one) => isOf(period, one)).toSorted((a, b) => a.dueAt - b.dueAt);
   if (next) return { dueAt: next.dueAt, month: next.month };
-  return period.hasNext ? undefined : run;
+  return period.hasNext && period.lateUsage !== 'credit_note' ? undefined : run;
 };
 
 export const placeDeltas = (

@@ -1,6 +1,7 @@
 /** What was rated and issued, as it is stored, for `rate-again.ts`. */
 import type { Queryable } from '#platform/stores/postgres.ts';
 import { ratedBefore } from '#platform/stores/rated-before.ts';
+import { amountFromStored } from '#schemas/money.ts';
 import { type PriceSpanJson, priceSpanFromJson } from '#schemas/price-span.ts';
 import { type RatedLine, type RatedLineJson, ratedLineFromJson } from '#schemas/rated-line.ts';
 import { namedRowsOf } from '../price/source-rows.ts';
@@ -12,7 +13,7 @@ import { namedSourceRows } from '../run/source-rows.postgres.ts';
 import type { RateAgainPorts } from './rate-again.ts';
 
 const periodsStatement = `SELECT id, watermark FROM billing_periods
-  WHERE organization_id = $1 AND state = 'billed' AND id > $2 AND ($3::text IS NULL OR invoice_id = $3)
+  WHERE organization_id = $1 AND state IN ('billed', 'credited') AND id > $2 AND ($3::text IS NULL OR invoice_id = $3)
   ORDER BY id LIMIT $4`;
 
 // Texts of the columns, so that no reading of them hides what is stored.
@@ -32,6 +33,11 @@ const printedStatement = `SELECT i.invoice_id, i.position, p.id AS billing_perio
   FROM billing_periods p JOIN invoice_lines i ON i.invoice_id = p.invoice_id AND (i.billing_period_id = p.id
     OR i.billing_period_id IS NULL) AND i.kind IS DISTINCT FROM 'item'
   WHERE p.organization_id = $1 AND p.id = ANY ($2) ORDER BY i.invoice_id, i.position`;
+
+const creditedStatement = `SELECT p.id, coalesce(sum(c.amount), 0)::text AS amount
+  FROM billing_periods p LEFT JOIN credit_notes n ON n.delta_id = p.id
+    LEFT JOIN credit_note_lines c ON c.credit_note_id = n.id
+  WHERE p.organization_id = $1 AND p.id = ANY ($2) AND p.state = 'credited' GROUP BY p.id`;
 
 // What is only reported is on no invoice.
 const beforeStatement = `SELECT p.id AS delta_id, p.span_start, p.span_end, l.billing_period_id, l.line
@@ -144,7 +150,9 @@ export const createBilledLines = (postgres: Queryable): Pick<RateAgainPorts, 'bi
     const rated = await postgres.query<RatedRow>(ratedStatement, [organizationId, ids, watermarks]);
     const printed = await postgres.query<PrintedRow>(printedStatement, [organizationId, ids]);
     const before = await postgres.query<BeforeRow>(beforeStatement, [organizationId, ids]);
+    const credited = await postgres.query<{ id: string; amount: string }>(creditedStatement, [organizationId, ids]);
     return {
+      credited: new Map(credited.rows.map(({ id, amount }) => [id, amountFromStored(amount)])),
       before: beforeFromRows(before.rows),
       rated: rated.rows.map((row) => ({
         id: row.id,

@@ -3,7 +3,7 @@
  * billed at, by the same pure core, and held against what is stored, byte by byte. A page of periods is all that is
  * held at a time.
  */
-import { isRoundingMode } from '#schemas/money.ts';
+import { type Amount, formatAmount, isRoundingMode, negateAmount, sumAmounts } from '#schemas/money.ts';
 import { chargeDeltas, isDifferent } from '#schemas/rated-delta.ts';
 import type { RatedLine, RatingPolicy } from '#schemas/rated-line.ts';
 import { ratePlan } from '../price/rate.ts';
@@ -26,6 +26,8 @@ type StoredLines = {
   readonly printed: readonly PrintedLine[];
   /** By delta: what its period was rated as before. Those lines are verified with the period that they are of. */
   readonly before: ReadonlyMap<string, readonly RatedLine[]>;
+  /** By delta that credit notes give back: what these come to, before discounts and taxes. */
+  readonly credited: ReadonlyMap<string, Amount>;
 };
 
 export type RateAgainPorts = MeasurePorts & {
@@ -74,7 +76,7 @@ type Printable = ReadonlyMap<
  * What is printed: the lines as they are, and of deltas the differences. A charge that comes to the same may have a
  * line, as its discounts may not.
  */
-const printableOf = ({ before }: StoredLines, again: ReadonlyMap<string, RatedAgain>): Printable => {
+const printableOf = ({ before, credited }: StoredLines, again: ReadonlyMap<string, RatedAgain>): Printable => {
   const byPeriod = Map.groupBy(
     [...again.values()].map(({ line }) => line),
     ({ billingPeriodId }) => billingPeriodId,
@@ -89,10 +91,23 @@ const printableOf = ({ before }: StoredLines, again: ReadonlyMap<string, RatedAg
     chargeDeltas(byPeriod.get(billingPeriodId) ?? [], lines).map((delta) => {
       const name = nameOf({ billingPeriodId, chargeCode: delta.line.chargeCode });
       const differencesOf = (printed: PrintedLine) => deltaDifferences(printed, delta);
-      return [name, { isDue: isDifferent(delta), differencesOf }] as const;
+      return [name, { isDue: isDifferent(delta) && !credited.has(billingPeriodId), differencesOf }] as const;
     }),
   );
   return new Map([...whole, ...deltas]);
+};
+
+/** What is given back of a delta is what it comes to less in all, whichever lines it is taken from. */
+const creditFaults = ({ before, credited }: StoredLines, again: ReadonlyMap<string, RatedAgain>): Fault[] => {
+  const lines = Map.groupBy(
+    [...again.values()].map(({ line }) => line),
+    ({ billingPeriodId }) => billingPeriodId,
+  );
+  return [...credited].flatMap(([id, amount]) => {
+    const deltas = chargeDeltas(lines.get(id) ?? [], before.get(id) ?? []);
+    const wanted = negateAmount(sumAmounts(deltas.map((delta) => delta.amount)));
+    return wanted === amount ? [] : [whole(`credit notes of ${id}`, formatAmount(amount), formatAmount(wanted))];
+  });
 };
 
 const faultsOf = (stored: StoredLines, again: ReadonlyMap<string, RatedAgain>): Fault[] => {
@@ -117,7 +132,7 @@ const faultsOf = (stored: StoredLines, again: ReadonlyMap<string, RatedAgain>): 
   }
   for (const [name, { isDue }] of unprinted)
     if (isDue) faults.push(whole(`on the invoice (${name})`, 'nothing', 'is there'));
-  return faults;
+  return [...faults, ...creditFaults(stored, again)];
 };
 
 /**

@@ -61,7 +61,8 @@ const refuseHidden = async (): Promise<void> => {
 
 /** Organizations with what is to be verified of them. */
 const selectAsked = `SELECT organization_id AS id, count(*)::integer AS periods FROM billing_periods
-  WHERE state = 'billed' AND ($1::text IS NULL OR organization_id = $1) AND ($2::text IS NULL OR invoice_id = $2)
+  WHERE state IN ('billed', 'credited') AND ($1::text IS NULL OR organization_id = $1)
+    AND ($2::text IS NULL OR invoice_id = $2)
   GROUP BY 1 ORDER BY 1`;
 
 const progressMs = 2_000;

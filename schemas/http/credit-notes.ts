@@ -127,6 +127,9 @@ const headFields = {
   buyer_digest: nullable(Type.String({ pattern: '^[0-9a-f]{64}$' })),
   previous_hash: Type.String({ pattern: '^[0-9a-f]{64}$', description: 'The hash of the credit note before it.' }),
   hash: Type.String({ pattern: '^[0-9a-f]{64}$', description: 'Of what it says and of `previous_hash`.' }),
+  delta_billing_period_id: Type.Union([idOf('bpd'), Type.Null()], {
+    description: 'The delta of late usage that it gives back; null of what somebody asked for. It is not hashed.',
+  }),
   ...resourceFields,
 } satisfies TProperties;
 
@@ -173,6 +176,7 @@ const headExample = {
   buyer_digest: null,
   previous_hash: hash('0'),
   hash: hash('8'),
+  delta_billing_period_id: null,
   ...exampleHead,
 };
 

@@ -128,6 +128,7 @@ const eventFate = {
           meter_version: 1,
           value: '250000',
           invoice_id: invoiceHead.id,
+          credit_note_id: null,
           line_position: 2,
           late_usage: null,
           taken_back_by: null,

@@ -2,6 +2,7 @@
 import { Type } from 'typebox';
 import { Code, CurrencyCode, closed, Decimal, Instant, idOf, nullable, Period } from '#schemas/http/fields.ts';
 import { LateUsagePolicy } from '#schemas/http/plan-terms.ts';
+import { lateUsageStates } from '#schemas/late-usage.ts';
 
 const Difference = Type.Object(
   {
@@ -26,6 +27,7 @@ const example = {
   late_usage: 'bill_next',
   delta_billing_period_id: 'bpd_01a1b2c3d4000123456789abcdef4567',
   delta_invoice_id: 'inv_01a1b2c3d4e57f00a1b2c3d4e5f60719',
+  credit_note_ids: [],
   watermark: '184467',
   currency: 'USD',
   amount: '2.80',
@@ -50,16 +52,19 @@ export const LateUsage = Type.Object(
     subscription_id: idOf('sub'),
     plan_version_id: idOf('plv'),
     period: Period,
-    state: Type.Enum(['waiting', 'open', 'billed', 'unchanged', 'reported'], {
+    state: Type.Enum([...lateUsageStates], {
       title: 'LateUsageState',
       description:
-        '`waiting` for the next invoice of whoever was billed; `open`: a run, or a draft, has it; `billed` on an invoice; `unchanged`: nothing is due for it; `reported` and billed by nobody.',
+        '`waiting` for the next invoice of whoever was billed; `open`: a run, or a draft, has it, or it was rated and waits for the next invoice; `billed` on an invoice; `credited` by credit notes; `unchanged`: nothing is due for it; `reported` and billed by nobody.',
     }),
     late_usage: LateUsagePolicy,
     delta_billing_period_id: Type.Union([idOf('bpd'), Type.Null()], {
       description: 'The delta, by the id of its lines; null while it waits.',
     }),
     delta_invoice_id: Type.Union([idOf('inv'), Type.Null()], { description: 'The invoice that bills the delta.' }),
+    credit_note_ids: Type.Array(idOf('crn'), {
+      description: 'The credit notes that give the delta back, one for each invoice that billed some of it.',
+    }),
     watermark: nullable(Type.String({ pattern: '^[0-9]+$', description: 'Up to which sequence it counts.' })),
     currency: CurrencyCode,
     amount: Type.Union([Decimal, Type.Null()], {

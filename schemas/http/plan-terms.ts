@@ -61,7 +61,7 @@ const Proration = Type.Enum([...prorationPolicies], {
 
 export const LateUsagePolicy = Type.Enum([...lateUsagePolicies], {
   title: 'LateUsagePolicy',
-  description: `What becomes of usage that comes, or is amended, after its billing period was billed: the difference is on the next invoice (bill_next), or reported and billed by nobody (report_only). "${defaultLateUsage}" if absent.`,
+  description: `What becomes of usage that comes, or is amended, after its billing period was billed: the difference is on the next invoice (bill_next); it is where it is more, and is given back by a credit note where it is less (credit_note); or it is reported and billed by nobody (report_only). "${defaultLateUsage}" if absent.`,
 });
 
 /** In a request `count` may be left out. */

@@ -216,13 +216,27 @@ const Billing = Type.Object(
     meter_version: nullable(Type.Integer({ minimum: 1 })),
     value: nullable(Type.String({ description: 'What the meter reads from it; 1 for a count.' })),
     invoice_id: nullable(Type.String()),
-    line_position: nullable(Type.Integer({ minimum: 0 })),
+    credit_note_id: Type.Union([idOf('crn'), Type.Null()], {
+      description:
+        'Of what came late with a delta that came to less: the credit note of the invoice that gives it back.',
+    }),
+    line_position: nullable(
+      Type.Integer({ minimum: 0, description: 'On the invoice, or on the credit note where there is one.' }),
+    ),
     late_usage: Type.Union([LateUsagePolicy, Type.Null()], {
       description: 'Of what is late: what becomes of it by its plan version.',
     }),
     taken_back_by: nullable(
       Type.Object(
-        { invoice_id: idOf('inv'), line_position: nullable(Type.Integer({ minimum: 0 })) },
+        {
+          invoice_id: idOf('inv'),
+          credit_note_id: Type.Union([idOf('crn'), Type.Null()], {
+            description: 'The credit note of the invoice, where the delta came to less and is given back so.',
+          }),
+          line_position: nullable(
+            Type.Integer({ minimum: 0, description: 'On the invoice, or on the credit note where there is one.' }),
+          ),
+        },
         {
           ...closed,
           title: 'TakenBackBy',

@@ -6,7 +6,7 @@ import { newId } from '#platform/process/ids.ts';
 import { connectPostgres, type Login, logins, loginUrl, type Postgres } from '#platform/stores/postgres.ts';
 import { creditNoteIssuing } from '../../invoicer/credits/credit-notes.postgres.ts';
 import { drawUpCredit } from '../../invoicer/credits/draw-up-credit.ts';
-import { creditChanges, issueCredit } from '../../invoicer/credits/issue-credit.ts';
+import { askedWith, creditChanges, issueCredit } from '../../invoicer/credits/issue-credit.ts';
 import { type Body, credit, customerWith, issue, post, read, standing } from '../support/credit-parts.ts';
 import { parts } from '../support/parts.ts';
 import { databasePassword, type Pipeline, startPipeline, until } from '../support/pipeline.ts';
@@ -224,7 +224,7 @@ describe('[I18][I32] many at the same moment', () => {
         const asked = { kind: 'lines', lines: new Map([[1, (1n * 10n ** 12n) as never]]) } as const;
         const terms = { reason: 'late_usage', memo: null, settlement: null } as const;
         const drawn = drawUpCredit(locked.invoice, locked.credited, locked.state, asked, terms);
-        const issued = await issueCredit(creditNoteIssuing, db, locked, drawn, {}, Date.now());
+        const issued = await issueCredit(creditNoteIssuing, db, locked, drawn, askedWith({}), Date.now());
         const actor = { actor: 'invoicer', requestId: 'req_of_a_run', result: 'done' };
         await recordChange(db, actor, creditChanges(locked, issued), issued.note.issuedAt);
         return issued;

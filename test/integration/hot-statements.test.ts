@@ -9,7 +9,7 @@ import { logPath } from '#platform/local/home.ts';
 import { logins } from '#platform/stores/postgres.ts';
 import { billedBeforeStatement } from '../../invoicer/corrections/billed-before.ts';
 import { chargedStatement as chargedDiscounts } from '../../invoicer/discounts/charged-discounts.ts';
-import { lockCorrected } from '../../invoicer/invoices/deltas.postgres.ts';
+import { lockCorrected } from '../../invoicer/issuing/deltas.postgres.ts';
 import { chargedStatement } from '../../invoicer/taxes/charged-taxes.ts';
 import { type DefinedRoute, definedRoutes, examples } from '../support/api-routes.ts';
 import { fillTables, rowsMin, smallTables } from '../support/filled-tables.ts';

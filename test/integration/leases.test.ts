@@ -7,7 +7,7 @@ import { UnavailableError } from '#platform/stores/retry.ts';
 import { leaseNext } from '#platform/work/leased-jobs.postgres.ts';
 import { shardJobs } from '#platform/work/shard-jobs.postgres.ts';
 import type { Shard } from '#schemas/billing-run.ts';
-import { createInvoiceStore } from '../../invoicer/invoices/invoices.postgres.ts';
+import { createInvoiceStore } from '../../invoicer/issuing/invoices.postgres.ts';
 import { createBillingRuns } from '../../rater/run/billing-runs.postgres.ts';
 import { freshStores } from '../support/fresh-stores.ts';
 import { databasePassword } from '../support/pipeline.ts';
@@ -182,7 +182,17 @@ describe('a run that is cut in steps', () => {
     expect(
       await createInvoiceStore(owner, 60).commit(
         shard as Shard,
-        () => ({ invoices: [], numbering: [], drafts: [], settled: [], carried: [], uses: [], unrated: [] }),
+        () => ({
+          invoices: [],
+          numbering: [],
+          drafts: [],
+          settled: [],
+          carried: [],
+          credits: [],
+          waiting: [],
+          uses: [],
+          unrated: [],
+        }),
         () => 0,
         () => 0,
         () => false,

@@ -6,11 +6,11 @@ import { connectPostgres, type Postgres } from '#platform/stores/postgres.ts';
 import type { Shard } from '#schemas/billing-run.ts';
 import { defaultNumberFormat } from '#schemas/number-format.ts';
 import { verifyChains } from '../../api/verify/verify-chains.postgres.ts';
-import type { IssuePorts } from '../../invoicer/invoices/close-period.ts';
 import { draftInvoice } from '../../invoicer/invoices/draft-invoice.ts';
 import { canonicalInvoice, chainHash } from '../../invoicer/invoices/invoice-hash.ts';
-import { createInvoiceStore } from '../../invoicer/invoices/invoices.postgres.ts';
 import { numberingFrom } from '../../invoicer/invoices/number-documents.ts';
+import type { IssuePorts } from '../../invoicer/issuing/close-period.ts';
+import { createInvoiceStore } from '../../invoicer/issuing/invoices.postgres.ts';
 import { freshStores } from '../support/fresh-stores.ts';
 import { issuedWith, october, parties } from '../support/invoice-examples.ts';
 import { databasePassword } from '../support/pipeline.ts';
@@ -74,7 +74,17 @@ const threeInvoices =
       head = { number: content.number, hash };
       return { ...content, previousHash, hash };
     });
-    return { invoices, numbering: numbering.moved(), drafts: [], settled: [], carried: [], uses: [], unrated: [] };
+    return {
+      invoices,
+      numbering: numbering.moved(),
+      drafts: [],
+      settled: [],
+      carried: [],
+      credits: [],
+      waiting: [],
+      uses: [],
+      unrated: [],
+    };
   };
 
 it('[I18] have no gap and no twin, whoever is rolled back in between', async () => {

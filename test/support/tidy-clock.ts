@@ -72,7 +72,7 @@ const technical: readonly Technical[] = [
   { path: 'api/simulations/simulations.postgres.ts', times: 1, because: 'for how long a simulation is under way' },
   { path: 'ingest/identity/checked-sequence.postgres.ts', times: 1, because: 'progress of a process' },
   { path: 'invoicer/clocks/test-clocks.postgres.ts', times: 3, because: rowsOfWork },
-  { path: 'invoicer/invoices/invoices.postgres.ts', times: 2, because: rowsOfWork },
+  { path: 'invoicer/issuing/invoices.postgres.ts', times: 2, because: rowsOfWork },
   { path: 'invoicer/periods/closings.postgres.ts', times: 4, because: `${rowsOfWork}; gauges` },
   { path: 'rater/run/billing-runs.postgres.ts', times: 3, because: rowsOfWork },
   { path: 'rater/run/cut-deltas.postgres.ts', times: 1, because: rowsOfWork },

@@ -196,9 +196,9 @@ export const rules: readonly Rule[] = [
       { 'rater/a.ts': "import { b } from '../invoicer/draft-invoice.ts';" },
       { 'ingest/a.ts': "import { b } from '../rater/rate.ts';" },
       { 'invoicer/a.ts': "export { b } from '../rater/catalog.postgres.ts';" },
-      { 'api/routes/a.ts': "const { b } = await import('../../invoicer/invoices/close-period.ts');" },
+      { 'api/routes/a.ts': "const { b } = await import('../../invoicer/issuing/close-period.ts');" },
       { 'api/a.ts': "import '../rater/main.ts';" },
-      { 'api/a.ts': "import '../invoicer/invoices/invoices.postgres.ts';" },
+      { 'api/a.ts': "import '../invoicer/issuing/invoices.postgres.ts';" },
     ],
     good: [
       {

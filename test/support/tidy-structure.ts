@@ -11,7 +11,7 @@ const roomsInOrder: Readonly<Record<string, readonly string[]>> = {
   platform: ['json', 'process', 'stores', 'audit', 'secrets', 'config', 'http', 'access', 'work', 'start', 'local'],
   ingest: ['parse', 'gateway', 'stream', 'claims', 'sink', 'identity', 'amendments'],
   rater: ['aggregate', 'quantities', 'price', 'run', 'simulate', 'verify'],
-  invoicer: ['periods', 'clocks', 'corrections', 'taxes', 'discounts', 'invoices', 'credits'],
+  invoicer: ['periods', 'clocks', 'corrections', 'taxes', 'discounts', 'invoices', 'credits', 'issuing'],
   api: [
     'route',
     'issuing',

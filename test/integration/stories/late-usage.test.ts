@@ -293,7 +293,7 @@ describe('an amendment of what was billed', () => {
       invoice_id: first,
       line_position: 1,
       late_usage: null,
-      taken_back_by: { invoice_id: second, line_position: 3 },
+      taken_back_by: { invoice_id: second, credit_note_id: null, line_position: 3 },
     });
     const { delta } = (await sandbox.api('GET', `/v1/invoices/${second}/line-items/3/explain`)).body;
     expect(delta.changes).toMatchObject({ added: '0', removed: '1' });

@@ -48,7 +48,7 @@ const isTakenBack = (tables: Tables, invoiceId: string): boolean =>
       ),
     );
 
-const lockedOf = (tables: Tables, invoiceId: string): LockedInvoice => {
+export const lockedOf = (tables: Tables, invoiceId: string): LockedInvoice => {
   const invoice = invoiceOf(tables, invoiceId);
   const state = tables.states.get(invoiceId);
   assert(invoice && state, `the invoice ${invoiceId} is issued`);
@@ -61,6 +61,39 @@ const lockedOf = (tables: Tables, invoiceId: string): LockedInvoice => {
     clockNow: tables.clocks.get(customer?.clockId ?? '')?.now ?? null,
     language: null,
     timeZone: customer?.timeZone ?? 'UTC',
+  };
+};
+
+type Transaction = ReturnType<typeof begin>;
+
+/** What is issued in a transaction is behind what it issued before. */
+export const creditsIn = (
+  world: World,
+  transaction: Transaction,
+  locks: Locks,
+): Pick<IssueCreditPorts, 'issuingEntity' | 'lockSeries' | 'newCreditNoteId' | 'writeCreditNote'> => {
+  const { tables } = world;
+  let own: Tables['creditSeries'] | undefined;
+  return {
+    lockSeries: () =>
+      underLock(world, locks, transaction, 'credit series', 'lock the series of credit notes', () => {
+        const { lastNumber: number, headHash: hash, numbering } = own ?? tables.creditSeries;
+        return { head: { number, hash }, numbering };
+      }),
+    issuingEntity: async () => undefined,
+    writeCreditNote: async (_db, { note, numbering, state, beside }) => {
+      const stems = new Set(numbering.map(({ stem }) => stem));
+      const others = (own ?? tables.creditSeries).numbering.filter(({ stem }) => !stems.has(stem));
+      own = { lastNumber: note.number, headHash: note.hash, numbering: [...others, ...numbering] };
+      const series = own;
+      transaction.writes.push(() => {
+        tables.creditNotes.push(note);
+        if (beside.deltaId !== null) tables.creditedDeltas.set(note.id, beside.deltaId);
+        tables.states.set(note.invoice.id, state);
+        Object.assign(tables.creditSeries, series);
+      });
+    },
+    newCreditNoteId: () => world.nextId('crn'),
   };
 };
 
@@ -80,23 +113,7 @@ export const beginCredit = (world: World, process: Process, locks: Locks): Credi
   const ports: IssueCreditPorts = {
     lockInvoice: (_db, id) => underOwn(lock ?? `state ${id}`, `lock ${id}`, () => lockedOf(tables, id)),
     lookAtInvoice: () => assert.fail('nobody only looks'),
-    lockSeries: () =>
-      underOwn('credit series', 'lock the series of credit notes', () => {
-        const { lastNumber: number, headHash: hash, numbering } = tables.creditSeries;
-        return { head: { number, hash }, numbering };
-      }),
-    issuingEntity: async () => undefined,
-    writeCreditNote: async (_db, { note, numbering, state }) => {
-      transaction.writes.push(() => {
-        tables.creditNotes.push(note);
-        tables.states.set(note.invoice.id, state);
-        const stems = new Set(numbering.map(({ stem }) => stem));
-        const others = tables.creditSeries.numbering.filter(({ stem }) => !stems.has(stem));
-        const head = { lastNumber: note.number, headHash: note.hash };
-        Object.assign(tables.creditSeries, { ...head, numbering: [...others, ...numbering] });
-      });
-    },
-    newCreditNoteId: () => world.nextId('crn'),
+    ...creditsIn(world, transaction, locks),
   };
   const rollBack = (): void => {
     transaction.isOver = true;

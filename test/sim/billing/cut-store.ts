@@ -78,6 +78,8 @@ const writePeriod = (tables: Tables, period: FreshPeriod): void => {
     isConsolidated: charged?.isConsolidated ?? customerOf(tables, customerId).isConsolidated,
     correctsId: undefined,
     lateUsage: 'bill_next',
+    isCarried: false,
+    isLast: false,
     invoiceId: undefined,
     watermark: undefined,
   });
@@ -192,6 +194,8 @@ const cutDeltas = (tables: Tables, run: Run, freshIds: readonly string[] | undef
       correctsId: period.id,
       isConsolidated: period.isConsolidated,
       lateUsage: period.lateUsage,
+      isCarried: false,
+      isLast: false,
       invoiceId: undefined,
       watermark: undefined,
     });

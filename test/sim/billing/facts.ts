@@ -1,7 +1,7 @@
 /** What discounts and taxes of invoices go by, as discount-facts.postgres.ts and tax-facts.postgres.ts read it. */
 import type { InvoiceLine } from '#schemas/invoice.ts';
 import { type AppliedTax, parsePercentage } from '#schemas/tax-rate.ts';
-import type { BilledBefore } from '../../../invoicer/corrections/billed-before.ts';
+import { type BilledBefore, type BilledLine, givenBackOf } from '../../../invoicer/corrections/billed-before.ts';
 import type { DiscountedInvoices, DiscountFacts, TakenBack } from '../../../invoicer/discounts/discount-facts.ts';
 import type { ChargedTaxes, TaxedInvoices, TaxFacts } from '../../../invoicer/taxes/tax-facts.ts';
 import { periodsIn } from './cut-store.ts';
@@ -38,6 +38,20 @@ const takenBackOf = (tables: Tables, charge: PeriodRecord): TakenBack => {
   };
 };
 
+/** A line as it was billed, and what credit notes of deltas gave back of it. */
+const linesOf = (tables: Tables, { correction, invoiceId = '' }: PeriodRecord, line: InvoiceLine): BilledLine[] => {
+  const { position } = line;
+  const billed = { ...line, chargeCode: line.chargeCode ?? '', correction, printed: { invoiceId, position } };
+  const back = tables.creditNotes
+    .filter(({ invoice }) => invoice.id === invoiceId)
+    .flatMap(({ id, lines }) => {
+      const by = tables.periods.get(tables.creditedDeltas.get(id) ?? '');
+      const own = lines.filter(({ invoiceLine }) => invoiceLine === position);
+      return by ? own.map((one) => givenBackOf(billed, one, by.correction)) : [];
+    });
+  return [billed, ...back];
+};
+
 const billedBeforeOf = (tables: Tables, delta: PeriodRecord): BilledBefore => {
   const billed = periodsIn(tables)
     .filter(({ id, correctsId, state }) => state === 'billed' && [id, correctsId].includes(delta.correctsId as string))
@@ -47,17 +61,13 @@ const billedBeforeOf = (tables: Tables, delta: PeriodRecord): BilledBefore => {
   return {
     issuedAt: first?.issuedAt as number,
     onceIds: new Set(uses.map(({ discountId }) => discountId)),
-    lines: billed.flatMap((period) =>
-      issuedLines(tables, period).map((line) => ({
-        ...line,
-        chargeCode: line.chargeCode ?? '',
-        correction: period.correction,
-      })),
-    ),
+    lines: billed
+      .flatMap((period) => issuedLines(tables, period).flatMap((line) => linesOf(tables, period, line)))
+      .toSorted((a, b) => a.correction - b.correction),
   };
 };
 
-const deltasBefore = (tables: Tables, ids: readonly string[]): ReadonlyMap<string, BilledBefore> =>
+export const deltasBefore = (tables: Tables, ids: readonly string[]): ReadonlyMap<string, BilledBefore> =>
   new Map(
     ids
       .flatMap((id) => tables.periods.get(id) ?? [])

@@ -4,20 +4,23 @@ import type { Shard } from '#schemas/billing-run.ts';
 import type { IssuedInvoice } from '#schemas/invoice.ts';
 import { zeroAmount } from '#schemas/money.ts';
 import { defaultNumberFormat } from '#schemas/number-format.ts';
+import { issueCredit } from '../../../invoicer/credits/issue-credit.ts';
+import { plainTerms } from '../../../invoicer/invoices/draft-invoice.ts';
+import type { GroupedPeriod } from '../../../invoicer/invoices/grouped-periods.ts';
 import type {
   ClosedCount,
   ClosedShard,
   InvoiceGroup,
   IssuePorts,
   SeriesState,
-} from '../../../invoicer/invoices/close-period.ts';
-import { plainTerms } from '../../../invoicer/invoices/draft-invoice.ts';
-import type { GroupedPeriod } from '../../../invoicer/invoices/grouped-periods.ts';
+} from '../../../invoicer/issuing/close-period.ts';
+import type { CorrectedPeriods } from '../../../invoicer/issuing/credit-deltas.ts';
 import type { Process } from '../scheduler.ts';
+import { creditsIn, lockedOf } from './credit-ports.ts';
 import { billedWith, periodsIn } from './cut-store.ts';
-import { discountFactsOf, taxFactsOf } from './facts.ts';
+import { deltasBefore, discountFactsOf, taxFactsOf } from './facts.ts';
 import { firstFree, giveBack, ratedLinesAt, shardRow, toShard } from './rater-ports.ts';
-import { type PeriodRecord, type Run, ratedKey, type ShardRecord, type Tables } from './tables.ts';
+import { organizationId, type PeriodRecord, type Run, ratedKey, type ShardRecord, type Tables } from './tables.ts';
 import { ask, begin, commit, isFree, type Locks, leaseMs, underLock, type World } from './world.ts';
 
 const timings = ['arrears', 'credit', 'advance', 'once', 'delta'];
@@ -45,11 +48,24 @@ const correctedInvoices = (tables: Tables, delta: PeriodRecord): string[] =>
     .filter(({ id, correctsId }) => id === delta.correctsId || correctsId === delta.correctsId)
     .flatMap(({ invoiceId }) => invoiceId ?? []);
 
+const correctedPeriodsOf = (tables: Tables, ids: readonly string[]): CorrectedPeriods => {
+  const deltas = deltasOf(tables, ids).filter(({ lateUsage }) => lateUsage === 'credit_note');
+  const before = deltasBefore(
+    tables,
+    deltas.map(({ id }) => id),
+  );
+  const invoiceIds = new Set(deltas.flatMap((delta) => correctedInvoices(tables, delta)));
+  return {
+    billed: new Map([...before].map(([id, { lines }]) => [id, lines])),
+    invoices: new Map([...invoiceIds].map((id) => [id, lockedOf(tables, id)])),
+  };
+};
+
 /** Where money was given back by hand, it is for somebody to decide. */
 const isGivenBack = (tables: Tables, delta: PeriodRecord): boolean =>
   correctedInvoices(tables, delta).some((id) => {
-    const state = tables.states.get(id);
-    return state !== undefined && (state.amountCredited > 0n || state.state === 'voided');
+    const notes = tables.creditNotes.filter(({ invoice }) => invoice.id === id);
+    return notes.some((note) => !tables.creditedDeltas.has(note.id));
   });
 
 const deltasOf = (tables: Tables, ids: readonly string[]): PeriodRecord[] =>
@@ -85,8 +101,12 @@ const groupsOf = (world: World, { billingPeriodIds }: Shard): InvoiceGroup[] => 
   const groups = Map.groupBy(due, (one) => `${billedWith(one)} ${one.dueAt}`);
   return [...groups.values()].map((periods): InvoiceGroup => {
     const customerId = (periods[0] as PeriodRecord).customerId;
+    const goesOn = periods.some(
+      ({ subscriptionId }) => tables.subscriptions.get(subscriptionId)?.nextDueAt !== undefined,
+    );
     return {
       parties: { customerId, currency: 'USD', terms: plainTerms },
+      mayWait: goesOn && periods.every(({ timing, isLast }) => timing === 'delta' && !isLast),
       periods: periods.toSorted(byPlace).map((period) => toGrouped(world, period)),
       creditIds: periods.filter(({ timing }) => timing === 'credit' || timing === 'delta').map(({ id }) => id),
       timeZone: tables.customers.get(customerId)?.timeZone ?? 'UTC',
@@ -110,7 +130,7 @@ const isHeld = (tables: Tables, shard: Shard): boolean => {
 };
 
 const billedPeriods = ({ periods }: Tables, { billingPeriodIds }: Shard): ReadonlySet<string> =>
-  new Set(billingPeriodIds.filter((id) => periods.get(id)?.state !== 'open'));
+  new Set(billingPeriodIds.filter((id) => periods.get(id)?.state !== 'open' || periods.get(id)?.isCarried));
 
 /** All of step 4 of close-period.ts; a billing period that is not open any more ends it. */
 const write = (world: World, shard: Shard, closed: ClosedShard, holdsOn: () => boolean): void => {
@@ -129,6 +149,7 @@ const write = (world: World, shard: Shard, closed: ClosedShard, holdsOn: () => b
     tables.states.set(invoice.id, { state: 'issued', amountCredited: zeroAmount, amountPaid });
   }
   tables.uses.push(...closed.uses);
+  for (const id of closed.waiting) Object.assign(tables.periods.get(id) as PeriodRecord, { isCarried: true });
   const stems = new Set(closed.numbering.map(({ stem }) => stem));
   tables.series.numbering = [...tables.series.numbering.filter(({ stem }) => !stems.has(stem)), ...closed.numbering];
   const row = shardRow(tables, shard);
@@ -189,8 +210,9 @@ export const invoicerPorts = (world: World, process: Process, locks: Locks): Iss
     billedPeriods: (shard) => call('what is billed', () => billedPeriods(tables, shard)),
     taxFacts: (invoices) => call('taxes', () => taxFactsOf(tables, invoices)),
     taxEngine: () => assert.fail('no engine is asked'),
+    correctedPeriods: ({ creditIds }) => call('what is corrected', () => correctedPeriodsOf(tables, creditIds)),
     discountFacts: (invoices) => call('discounts', () => discountFactsOf(tables, invoices)),
-    commit: async (shard, issue, _hour, _elapsedMs, holdsOn, discounted): Promise<ClosedCount> => {
+    commit: async (shard, issue, hour, _elapsedMs, holdsOn, discounted): Promise<ClosedCount> => {
       const transaction = begin(process);
       const what = `issue ${shard.runId} ${shard.shardNumber}`;
       await underLock(world, locks, transaction, 'series', what, () => {});
@@ -206,10 +228,18 @@ export const invoicerPorts = (world: World, process: Process, locks: Locks): Iss
           draftIds: new Set(),
           draftMinutes: 0,
           givenBack: new Set(deltas.filter((delta) => isGivenBack(tables, delta)).map(({ id }) => id)),
+          corrected: correctedPeriodsOf(tables, discounted.creditIds),
           discounts: discountFactsOf(tables, discounted),
         };
         return issue(state);
       });
+      const creditPorts = creditsIn(world, transaction, locks);
+      const db = { organizationId, query: () => assert.fail('no statement is asked') };
+      for (const { deltaId, locked, drawn } of closed.credits) {
+        const never = () => assert.fail('the states are locked already');
+        const ports = { ...creditPorts, lockInvoice: never, lookAtInvoice: never };
+        await issueCredit(ports, db, locked, drawn, { metadata: {}, deltaId }, hour());
+      }
       transaction.writes.push(() => write(world, shard, closed, holdsOn));
       await commit(world, transaction, what);
       return { issued: closed.invoices.length, drafted: 0, carried: closed.carried.length };

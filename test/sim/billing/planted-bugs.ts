@@ -1,6 +1,6 @@
 /** Bugs that the simulation must find: each is one that somebody could write. */
 import { addAmounts, roundToMinorUnits } from '#schemas/money.ts';
-import type { IssuePorts } from '../../../invoicer/invoices/close-period.ts';
+import type { IssuePorts } from '../../../invoicer/issuing/close-period.ts';
 import type { RatePorts } from '../../../rater/run/rate-period.ts';
 import { ratedBefore } from './invoicer-ports.ts';
 import { ratedLinesAt } from './rater-ports.ts';

@@ -4,8 +4,8 @@ import { FailureError } from '#schemas/failures.ts';
 import { formatAmount } from '#schemas/money.ts';
 import { drawUpRequest } from '../../../api/credits/credit-invoice.ts';
 import { advanceClock } from '../../../invoicer/clocks/advance-clock.ts';
-import { issueCredit } from '../../../invoicer/credits/issue-credit.ts';
-import { createShardIssuer } from '../../../invoicer/invoices/issue-shards.ts';
+import { askedWith, issueCredit } from '../../../invoicer/credits/issue-credit.ts';
+import { createShardIssuer } from '../../../invoicer/issuing/issue-shards.ts';
 import { closeDue, findAppointments } from '../../../invoicer/periods/close-due.ts';
 import { prepareRun } from '../../../rater/run/rate-period.ts';
 import { rateOneShard } from '../../../rater/run/rate-shard.ts';
@@ -71,7 +71,7 @@ export const creditSome = async (world: World, process: Process, locks: Locks, i
     const line = lines.length > 0 ? [{ invoice_line: random.pick(lines).position }] : [];
     const asked = random.pick([{}, { amount: part }, { lines: line }]);
     const drawn = drawUpRequest(locked, { invoice_id: invoiceId, reason: 'other', settlement: 'balance', ...asked });
-    await issueCredit(transaction.ports, transaction.db, locked, drawn, {}, clock.nowMs());
+    await issueCredit(transaction.ports, transaction.db, locked, drawn, askedWith({}), clock.nowMs());
     await transaction.commit();
   } catch (error) {
     transaction.rollBack();

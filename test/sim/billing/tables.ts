@@ -47,7 +47,7 @@ export type ShardRecord = Leased & {
   state: ShardState;
 };
 
-export type PeriodState = 'open' | 'billed' | 'unchanged' | 'reported';
+export type PeriodState = 'open' | 'billed' | 'unchanged' | 'reported' | 'credited';
 export type PeriodRecord = {
   readonly id: string;
   readonly subscriptionId: string;
@@ -55,12 +55,15 @@ export type PeriodRecord = {
   readonly isConsolidated: boolean;
   readonly part: BilledPart;
   readonly timing: PartTiming | 'delta';
-  readonly month: string;
-  readonly dueAt: Instant;
+  month: string;
+  dueAt: Instant;
   readonly correctsId: string | undefined;
   readonly correction: number;
   readonly lateUsage: LateUsagePolicy;
   state: PeriodState;
+  /** Whether it waits for the next invoice, and whether it is billed now whatever that comes to. */
+  isCarried: boolean;
+  isLast: boolean;
   invoiceId: string | undefined;
   watermark: bigint | undefined;
 };
@@ -139,6 +142,8 @@ export const createTables = () => ({
   taxRates: [] as TaxRate[],
   creditSeries: { lastNumber: 0, headHash: genesisHash, numbering: [] as readonly NumberingSeries[] },
   creditNotes: [] as CreditNote[],
+  /** By the credit note: the delta that it gives back. */
+  creditedDeltas: new Map<string, string>(),
 });
 export type Tables = ReturnType<typeof createTables>;
 

@@ -3,8 +3,8 @@ import { describe, expect, it } from 'vitest';
 import { type Amount, formatMinorUnits, parseAmount, sumAmounts } from '#schemas/money.ts';
 import { defaultNumberFormat } from '#schemas/number-format.ts';
 import { carryOn } from '../../../../invoicer/invoices/carry-over.ts';
-import type { InvoiceGroup } from '../../../../invoicer/invoices/close-period.ts';
 import { plainTerms } from '../../../../invoicer/invoices/draft-invoice.ts';
+import type { InvoiceGroup } from '../../../../invoicer/issuing/close-period.ts';
 
 const usd = (text: string): Amount => {
   const amount = parseAmount(text.replace('-', ''));

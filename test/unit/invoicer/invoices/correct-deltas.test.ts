@@ -136,7 +136,7 @@ const bill = (
     uses.push(...done.uses);
     const billed = issued.lines
       .filter(({ billingPeriodId }) => billingPeriodId === id)
-      .map((line) => ({ ...line, chargeCode: line.chargeCode ?? '', correction: step }));
+      .map((line) => ({ ...line, chargeCode: line.chargeCode ?? '', correction: step, printed: undefined }));
     const onceIds = new Set(uses.flatMap(({ isOnce, discountId }) => (isOnce ? [discountId] : [])));
     before = { issuedAt, onceIds: before?.onceIds ?? onceIds, lines: [...(before?.lines ?? []), ...billed] };
   }

@@ -1,9 +1,10 @@
 import { expect, it } from 'vitest';
 import type { Shard } from '#schemas/billing-run.ts';
 import { defaultNumberFormat } from '#schemas/number-format.ts';
-import type { ClosedShard, InvoiceGroup } from '../../../../invoicer/invoices/close-period.ts';
 import { plainTerms } from '../../../../invoicer/invoices/draft-invoice.ts';
-import { createShardIssuer } from '../../../../invoicer/invoices/issue-shards.ts';
+import type { ClosedShard, InvoiceGroup } from '../../../../invoicer/issuing/close-period.ts';
+import { nothingCorrected } from '../../../../invoicer/issuing/credit-deltas.ts';
+import { createShardIssuer } from '../../../../invoicer/issuing/issue-shards.ts';
 
 const shard: Shard = {
   runId: 'run_1',
@@ -49,6 +50,7 @@ const closed = async (makesDrafts: boolean, draftMinutes: number): Promise<Close
     taxFacts: async () => undefined,
     taxEngine: async () => new Map(),
     discountFacts: async () => undefined,
+    correctedPeriods: async () => nothingCorrected,
     commit: async (_shard, issue) => {
       const head = { number: 0, hash: '0'.repeat(64) };
       result = issue({
@@ -56,6 +58,7 @@ const closed = async (makesDrafts: boolean, draftMinutes: number): Promise<Close
         numbering: [],
         alreadyBilled: new Set(),
         givenBack: new Set(),
+        corrected: nothingCorrected,
         draftIds: new Set(),
         draftMinutes,
         discounts: undefined,

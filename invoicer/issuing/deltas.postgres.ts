@@ -4,14 +4,14 @@
  */
 import assert from 'node:assert/strict';
 import type { Queryable } from '#platform/stores/postgres.ts';
-import type { IssuePorts, SettledDelta } from './close-period.ts';
 import {
   isGivenBack,
   lineFromRow,
   type RatedRow,
   ratedBeforeParameters,
   ratedLinesStatement,
-} from './invoice-groups.ts';
+} from '../invoices/invoice-groups.ts';
+import type { IssuePorts, SettledDelta } from './close-period.ts';
 
 export const createLinesBefore =
   (postgres: Queryable): IssuePorts['linesBefore'] =>

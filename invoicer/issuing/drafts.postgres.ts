@@ -8,9 +8,8 @@ import { type ItemJson, itemFromJson } from '#schemas/invoice/one-off.ts';
 import { formatAmount } from '#schemas/money.ts';
 import type { Instant } from '#schemas/period.ts';
 import type { RatedLine } from '#schemas/rated-line.ts';
-import { type CarriedRow, carriedColumns, withCarried } from './carried-rows.ts';
-import type { InvoiceGroup, MadeDraft } from './close-period.ts';
-import { computedPeriodsMax } from './draft-invoice.ts';
+import { type CarriedRow, carriedColumns, withCarried } from '../invoices/carried-rows.ts';
+import { computedPeriodsMax } from '../invoices/draft-invoice.ts';
 import {
   type GroupRow,
   groupFromRow,
@@ -19,9 +18,10 @@ import {
   payerColumns,
   payerTables,
   type RatedRow,
-} from './invoice-groups.ts';
-import { periodOrder } from './invoice-rows.ts';
-import { entitiesOf } from './issuing-entities.postgres.ts';
+} from '../invoices/invoice-groups.ts';
+import { periodOrder } from '../invoices/invoice-rows.ts';
+import { entitiesOf } from '../invoices/issuing-entities.postgres.ts';
+import type { InvoiceGroup, MadeDraft } from './close-period.ts';
 
 // Without the billing periods that the run could not rate. A draft that another shard of the run has periods of, as one
 // that was cut in two, is left to whichever is rated last.

@@ -4,7 +4,7 @@ import type { Queryable } from '#platform/stores/postgres.ts';
 import type { Shard } from '#schemas/billing-run.ts';
 import { formatAmount } from '#schemas/money.ts';
 import type { Instant } from '#schemas/period.ts';
-import type { CarriedInvoice } from './carry-over.ts';
+import type { CarriedInvoice } from '../invoices/carry-over.ts';
 import type { ClosedShard } from './close-period.ts';
 
 // One that is billed, in a draft or carried over by somebody else ends the transaction.
@@ -38,15 +38,15 @@ const takenStatement = `UPDATE billing_periods p SET carried_from = n.carried_fr
 FROM unnest($1::text[], $2::timestamptz[]) AS n (id, carried_from)
 WHERE p.id = n.id AND p.state = 'open' AND p.carried_from IS NULL`;
 
-/** In the transaction of the shard, before its invoices are written. */
+/** In the transaction of the shard, before its invoices are written. Deltas that wait are of no invoice. */
 export const writeCarried = async (
   client: Queryable,
   shard: Shard,
-  { carried, invoices, drafts }: ClosedShard,
+  { carried, invoices, drafts, waiting: deltas }: ClosedShard,
   now: Instant,
 ): Promise<void> => {
-  if (carried.length === 0) return;
-  const waiting = carried.flatMap(({ waits, billingPeriodIds }) => (waits ? billingPeriodIds : []));
+  if (carried.length === 0 && deltas.length === 0) return;
+  const waiting = [...deltas, ...carried.flatMap(({ waits, billingPeriodIds }) => (waits ? billingPeriodIds : []))];
   const { rowCount } = await client.query(carryStatement, [waiting, new Date(now)]);
   assert.equal(rowCount, waiting.length, 'a billing period is carried over already');
   const taken = [...invoices, ...drafts.map(({ draft }) => draft)].flatMap(({ periods }) =>

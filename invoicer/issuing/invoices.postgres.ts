@@ -10,11 +10,13 @@ import type { IssuedInvoice } from '#schemas/invoice.ts';
 import type { Instant } from '#schemas/period.ts';
 import { discountFacts } from '../discounts/discount-facts.postgres.ts';
 import { writeDiscountUses } from '../discounts/discount-uses.postgres.ts';
-import { writeCarried } from './carried.postgres.ts';
-import { type CarriedRow, carriedColumns, carryFactsColumns, carryTermsColumns, withCarry } from './carried-rows.ts';
-import type { ClosedCount, ClosedShard, IssuePorts } from './close-period.ts';
-import { createLinesBefore, lockCorrected, settleDeltas } from './deltas.postgres.ts';
-import { draftLines, draftsOfShard, insertDrafts, lockDrafts, settleDrafts } from './drafts.postgres.ts';
+import {
+  type CarriedRow,
+  carriedColumns,
+  carryFactsColumns,
+  carryTermsColumns,
+  withCarry,
+} from '../invoices/carried-rows.ts';
 import {
   type GroupRow,
   groupFromRow,
@@ -23,13 +25,18 @@ import {
   payerColumns,
   payerTables,
   type RatedRow,
-} from './invoice-groups.ts';
-import type { ChainHead } from './invoice-hash.ts';
-import { periodOrder } from './invoice-rows.ts';
-import { writeStates } from './invoice-states.postgres.ts';
-import { writeInvoices } from './issued-rows.postgres.ts';
-import { entitiesOf } from './issuing-entities.postgres.ts';
-import { createNumbering } from './numbering.postgres.ts';
+} from '../invoices/invoice-groups.ts';
+import type { ChainHead } from '../invoices/invoice-hash.ts';
+import { periodOrder } from '../invoices/invoice-rows.ts';
+import { writeStates } from '../invoices/invoice-states.postgres.ts';
+import { writeInvoices } from '../invoices/issued-rows.postgres.ts';
+import { entitiesOf } from '../invoices/issuing-entities.postgres.ts';
+import { createNumbering } from '../invoices/numbering.postgres.ts';
+import { writeCarried } from './carried.postgres.ts';
+import type { ClosedCount, ClosedShard, IssuePorts } from './close-period.ts';
+import { correctedPeriods, issueCredits } from './credit-deltas.postgres.ts';
+import { createLinesBefore, lockCorrected, settleDeltas } from './deltas.postgres.ts';
+import { draftLines, draftsOfShard, insertDrafts, lockDrafts, settleDrafts } from './drafts.postgres.ts';
 
 const invoiceNumbering = createNumbering('numbering_series');
 
@@ -277,8 +284,11 @@ export const createInvoiceStore = (postgres: Postgres, leaseSeconds: number): In
         const draftMinutes = shard.makesDrafts ? await draftMinutesOf(client, shard.organizationId) : 0;
         const stored = await invoiceNumbering.read(client, shard.organizationId);
         const givenBack = await lockCorrected(client, discounted.creditIds);
+        const transaction = { query: client.query, organizationId: shard.organizationId };
+        const corrected = await correctedPeriods(transaction, discounted.creditIds, 'lock');
         const discounts = await discountFacts(client, discounted);
-        const state = { head, numbering: stored, alreadyBilled, draftIds, draftMinutes, givenBack, discounts };
+        const found = { alreadyBilled, draftIds, draftMinutes, givenBack, corrected, discounts };
+        const state = { head, numbering: stored, ...found };
         const closed = issue(state);
         const { invoices, numbering, drafts, uses, carried } = closed;
         const last = invoices.at(-1);
@@ -287,8 +297,9 @@ export const createInvoiceStore = (postgres: Postgres, leaseSeconds: number): In
           await writeInvoices(client, shard.runId, invoices);
           await invoiceNumbering.write(client, shard.organizationId, numbering);
           await billPeriods(client, invoices);
-          await writeDiscountUses(client, shard.organizationId, uses);
         }
+        await writeDiscountUses(client, shard.organizationId, uses);
+        await issueCredits(client, shard, closed.credits, hour);
         await settleDeltas(client, closed.settled, shard.watermark);
         const draftEntries = await writeDrafts(client, shard, closed, draftIds, hour());
         if (last) await writeStates(client, invoices);
@@ -303,7 +314,6 @@ export const createInvoiceStore = (postgres: Postgres, leaseSeconds: number): In
         }));
         const ended = completedAt === undefined ? [] : [runEnded(shard.kind, 'completed', shard.runId)];
         const actor = { actor: 'invoicer', requestId: shard.requestId, result: 'done' };
-        const transaction = { query: client.query, organizationId: shard.organizationId };
         // An invoice has the id of its draft, and each object of a call has one kind.
         await recordChange(transaction, actor, draftEntries, hour());
         await recordChange(transaction, actor, [...changes, ...ended], last?.issuedAt ?? completedAt ?? 0);

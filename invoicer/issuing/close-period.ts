@@ -7,11 +7,13 @@
  *   2. leave out the billing periods that are billed, or in a draft; lock the drafts that the shard finalizes; lock the
  *      states of the invoices that its deltas correct, which nobody credits meanwhile; read which discounts hold and
  *      what is used of them, which the lock of step 1 guards, too;
- *   3. draft, discount and tax the others, and carry over what lies below the minimum of its payer; number and chain
- *      what is left; of a shard that makes drafts, leave it at the taxed drafts;
+ *   3. draw up credit notes of the deltas that are given back; draft, discount and tax the others, and carry over what
+ *      lies below the minimum of its payer, or is no invoice of its own; number and chain what is left; of a shard that
+ *      makes drafts, leave it at the taxed drafts;
  *   4. write invoices and lines, their billing periods as billed, deltas that are on no invoice as settled, what is
  *      carried over as that, what the invoices used of discounts, the new counters and head, and the shard's new state;
- *      drafts that were made, and what became of those that were finalized; the states that the invoices begin with.
+ *      drafts that were made, and what became of those that were finalized; the states that the invoices begin with;
+ *      the credit notes, under the lock of their series (`../credits/issue-credit.ts`).
  *
  * So a number is taken only by an invoice that exists, and a process may die anywhere: either all of it happened or
  * none.
@@ -29,20 +31,27 @@ import {
   type InvoiceUse,
   priceOverridesOf,
 } from '../discounts/discount-facts.ts';
+import { askTaxEngine, draftKey } from '../invoices/ask-tax-engine.ts';
+import { type CarriedInvoice, carryOn, type Weighed } from '../invoices/carry-over.ts';
+import { withoutUnchanged } from '../invoices/delta-lines.ts';
+import { type DiscountedDraft, type DraftToDiscount, discountInvoices } from '../invoices/discount-invoices.ts';
+import { draftInvoice, oneOffInvoice, type RatedPeriod } from '../invoices/draft-invoice.ts';
+import type { GroupedPeriod } from '../invoices/grouped-periods.ts';
+import type { InvoiceGroup } from '../invoices/invoice-group.ts';
+import type { ChainHead } from '../invoices/invoice-hash.ts';
+import { canonicalInvoice, chainHash } from '../invoices/invoice-hash.ts';
+import { type Numbering, type NumberingSeries, numberingFrom } from '../invoices/number-documents.ts';
+import { dueAtOf } from '../invoices/payment-terms.ts';
+import { taxInvoice, taxUnissued } from '../invoices/tax-invoice.ts';
 import type { EngineAnswer, TaxEngine } from '../taxes/tax-engine.ts';
 import type { TaxedInvoices, TaxFacts } from '../taxes/tax-facts.ts';
-import { askTaxEngine, draftKey } from './ask-tax-engine.ts';
-import { type CarriedInvoice, carryOn, type Weighed } from './carry-over.ts';
-import { withoutUnchanged } from './delta-lines.ts';
-import { type DiscountedDraft, type DraftToDiscount, discountInvoices } from './discount-invoices.ts';
-import { draftInvoice, oneOffInvoice, type RatedPeriod } from './draft-invoice.ts';
-import type { GroupedPeriod } from './grouped-periods.ts';
-import type { InvoiceGroup } from './invoice-group.ts';
-import type { ChainHead } from './invoice-hash.ts';
-import { canonicalInvoice, chainHash } from './invoice-hash.ts';
-import { type Numbering, type NumberingSeries, numberingFrom } from './number-documents.ts';
-import { dueAtOf } from './payment-terms.ts';
-import { taxInvoice, taxUnissued } from './tax-invoice.ts';
+import {
+  type CorrectedPeriods,
+  type CreditedDeltas,
+  type CreditOfDelta,
+  creditDeltas,
+  waitsForNext,
+} from './credit-deltas.ts';
 
 export type { InvoiceGroup };
 
@@ -58,6 +67,8 @@ export type SeriesState = {
   readonly draftMinutes: number;
   /** Deltas of what a credit note gave back some of: they are only reported. */
   readonly givenBack: ReadonlySet<string>;
+  /** What the deltas correct that may be given back by credit notes. */
+  readonly corrected: CorrectedPeriods;
   /** Undefined where nothing has discounts. */
   readonly discounts: DiscountFacts | undefined;
 };
@@ -65,8 +76,8 @@ export type SeriesState = {
 /** A draft as it is made of billing periods, under the id that its invoice will have. */
 export type MadeDraft = { readonly id: string; readonly draft: DraftInvoice; readonly finalizeAt: Instant };
 
-/** A delta that is on no invoice: nothing is due for it, or it is only reported. */
-export type SettledDelta = { readonly billingPeriodId: string; readonly state: 'unchanged' | 'reported' };
+/** A delta that is on no invoice: nothing is due for it, it is only reported, or credit notes give it back. */
+export type SettledDelta = { readonly billingPeriodId: string; readonly state: 'unchanged' | 'reported' | 'credited' };
 
 /** What comes of a shard: invoices, the series that their numbers are of, and drafts. */
 export type ClosedShard = {
@@ -76,7 +87,11 @@ export type ClosedShard = {
   readonly settled: readonly SettledDelta[];
   /** What is not issued, as it would come to too little. */
   readonly carried: readonly CarriedInvoice[];
-  /** What the invoices used of discounts. */
+  /** Credit notes of deltas. */
+  readonly credits: readonly CreditOfDelta[];
+  /** Deltas that wait for the next invoice of their payer, as they would be one by themselves. */
+  readonly waiting: readonly string[];
+  /** What the invoices used of discounts, and what deltas that are credited change of that. */
   readonly uses: readonly InvoiceUse[];
   /** The ids of drafts that were to be finalized, and of which no billing period could be rated. */
   readonly unrated: readonly string[];
@@ -103,6 +118,8 @@ export type IssuePorts = {
   readonly taxEngine: TaxEngine;
   /** As of now; undefined where nothing has discounts. */
   readonly discountFacts: (invoices: DiscountedInvoices) => Promise<DiscountFacts | undefined>;
+  /** As of now, and without a lock. */
+  readonly correctedPeriods: (invoices: DiscountedInvoices) => Promise<CorrectedPeriods>;
   /**
    * Runs steps 1 to 4; `issue` is called under the lock and decides what is written. Resolves with how many came of
    * it. `hour` is that of the organization, or of its test clock. `holdsOn` says at the end whether the next shard is
@@ -172,10 +189,19 @@ const linesByPeriod = ({ lines, linesBefore }: Pick<ShardContent, 'lines' | 'lin
 });
 
 /** What of a shard the others, or whoever credits, leave to be billed. */
-type Standing = Pick<SeriesState, 'alreadyBilled' | 'givenBack'>;
+type Standing = Pick<SeriesState, 'alreadyBilled' | 'givenBack'> & {
+  /** Deltas that credit notes give back. */
+  readonly credited: ReadonlySet<string>;
+};
 
 const isReported = ({ correction, billingPeriodId }: GroupedPeriod, { givenBack }: Standing): boolean =>
   correction?.lateUsage === 'report_only' || givenBack.has(billingPeriodId);
+
+/** Whether it is for an invoice: neither billed, nor given back, nor only reported. */
+const isLeft = (period: GroupedPeriod, standing: Standing): boolean =>
+  !standing.alreadyBilled.has(period.billingPeriodId) &&
+  !standing.credited.has(period.billingPeriodId) &&
+  !isReported(period, standing);
 
 /** What of a group is not billed yet: of billing periods, or of items. Undefined where that is nothing. */
 const draftOf = (
@@ -187,7 +213,7 @@ const draftOf = (
   if (draft && draft.items.length > 0) return oneOffInvoice(parties, draft.items);
   // One without a line is billed too: nothing was due for it.
   const rated = periods
-    .filter((period) => !standing.alreadyBilled.has(period.billingPeriodId) && !isReported(period, standing))
+    .filter((period) => isLeft(period, standing))
     .map((period): RatedPeriod => {
       const linesBefore = byPeriod.before.get(period.correction?.before.billingPeriodId ?? '') ?? [];
       const lines = byPeriod.now.get(period.billingPeriodId) ?? [];
@@ -278,22 +304,80 @@ const weighed = (drafts: ShardDrafts['drafts']): ReadonlyMap<InvoiceGroup, Weigh
     }),
   );
 
-type ShardInvoices = ShardDrafts & { readonly carried: readonly CarriedInvoice[] };
+/** What may be given back of a shard, and what that goes by. */
+type Correctable = Pick<SeriesState, 'alreadyBilled' | 'corrected' | 'discounts' | 'givenBack'>;
+
+type StandingShard = {
+  readonly given: CreditedDeltas;
+  readonly standing: Standing & Pick<SeriesState, 'discounts'>;
+};
+
+/** What credit notes give back, and what stands then for the invoices. */
+const creditShard = (
+  shard: Shard,
+  { groups, ...lines }: ShardRead,
+  { corrected, discounts, ...state }: Correctable,
+  now: Instant,
+): StandingShard => {
+  const before = { ...state, credited: new Set<string>() };
+  const nothing = { given: { credits: [], uses: [] }, standing: { ...before, discounts } };
+  if (corrected.billed.size === 0) return nothing;
+  const byPeriod = linesByPeriod(lines);
+  const draftOfDelta = (group: InvoiceGroup, period: GroupedPeriod) =>
+    draftOf(shard, { ...group, periods: [period] }, byPeriod, before);
+  const given = creditDeltas(groups, lines.lines, { corrected, discounts }, draftOfDelta, now);
+  const credited = new Set(given.credits.map(({ deltaId }) => deltaId));
+  return {
+    given,
+    standing: {
+      ...before,
+      credited,
+      discounts: discounts && { ...discounts, uses: [...discounts.uses, ...given.uses] },
+    },
+  };
+};
+
+type WaitingDeltas = Pick<ClosedShard, 'settled' | 'waiting'> & { readonly groups: readonly InvoiceGroup[] };
+
+/** Deltas that wait, and the groups that do not. */
+const waitingDeltas = (shard: Shard, { groups, ...lines }: ShardRead, standing: Standing): WaitingDeltas => {
+  const byPeriod = linesByPeriod(lines);
+  const waits = groups.filter((group) =>
+    waitsForNext(
+      group,
+      group.periods.filter((period) => isLeft(period, standing)),
+    ),
+  );
+  const closed = waits.map((group) => closedGroup(shard, group, byPeriod, standing));
+  return {
+    groups: groups.filter((group) => !waits.includes(group)),
+    settled: closed.flatMap(({ settled }) => settled),
+    waiting: closed.flatMap(({ draft }) => draft?.periods.map(({ billingPeriodId }) => billingPeriodId) ?? []),
+  };
+};
+
+type ShardInvoices = ShardDrafts & Pick<ClosedShard, 'carried' | 'credits' | 'uses' | 'waiting'>;
 
 /**
- * What of groups is issued, with discounts and taxes, and what is carried over. A discount that is used once is used by
- * what is issued: where something is carried over, the others are drafted anew.
+ * What of groups is issued, with discounts and taxes, and what is given back or carried over. A discount that is used
+ * once is used by what is issued: where something is carried over, the others are drafted anew.
  */
 const invoicesOf = (shard: Shard, content: ShardContent, state: SeriesState, now: Instant): ShardInvoices => {
+  const { given, standing } = creditShard(shard, content, state, now);
+  const { waiting: ids, ...left } = waitingDeltas(shard, content, standing);
+  const credited = [...standing.credited].map(
+    (billingPeriodId): SettledDelta => ({ billingPeriodId, state: 'credited' }),
+  );
   const carried: CarriedInvoice[] = [];
   const waiting: InvoiceGroup[] = [];
-  for (let { groups } = content; ; ) {
-    const { drafts, settled, unrated } = draftGroups(shard, { ...content, groups }, state, now);
+  for (let { groups } = left; ; ) {
+    const { drafts, settled, unrated } = draftGroups(shard, { ...content, groups }, standing, now);
     const taxed = taxGroups(shard, drafts, content, now);
     const carriedOn = carryOn(groups, weighed(taxed));
     if (!carriedOn) {
-      const ofWaiting = draftGroups(shard, { ...content, groups: waiting }, state, now).settled;
-      return { drafts: taxed, settled: [...settled, ...ofWaiting], unrated, carried };
+      const ofWaiting = draftGroups(shard, { ...content, groups: waiting }, standing, now).settled;
+      const all = [...credited, ...left.settled, ...settled, ...ofWaiting];
+      return { drafts: taxed, settled: all, unrated, carried, waiting: ids, ...given };
     }
     carried.push(...carriedOn.carried);
     waiting.push(...carriedOn.waiting);
@@ -303,7 +387,7 @@ const invoicesOf = (shard: Shard, content: ShardContent, state: SeriesState, now
 
 /** What the tax engine says, where the organization goes by it. */
 const askedAnswers = async (
-  { taxEngine, billedPeriods, discountFacts }: IssuePorts,
+  { taxEngine, billedPeriods, discountFacts, correctedPeriods }: IssuePorts,
   shard: Shard,
   { groups, taxes, ...lines }: Omit<ShardContent, 'answers'>,
   now: Instant,
@@ -312,15 +396,24 @@ const askedAnswers = async (
   // Nobody else issues of the organization while its lane holds it. A discount that comes or ends until the invoice is
   // issued makes it another one, about which the engine is asked when the shard is tried again; and so does a credit
   // note of what it corrects.
-  const discounts = await discountFacts(discountedInvoices(shard, { ...lines, groups }));
-  const standing = { alreadyBilled: await billedPeriods(shard), givenBack: new Set<string>(), discounts };
+  const asked = discountedInvoices(shard, { ...lines, groups });
+  const state = {
+    alreadyBilled: await billedPeriods(shard),
+    givenBack: new Set<string>(),
+    discounts: await discountFacts(asked),
+    corrected: await correctedPeriods(asked),
+  };
+  const { standing } = creditShard(shard, { ...lines, groups }, state, now);
   const answers = new Map<string, EngineAnswer>();
   // What is carried over makes another invoice, about which it is asked, too.
-  for (let left: readonly InvoiceGroup[] | undefined = groups; left; ) {
+  for (
+    let left: readonly InvoiceGroup[] | undefined = waitingDeltas(shard, { ...lines, groups }, standing).groups;
+    left;
+  ) {
     const { drafts } = draftGroups(shard, { ...lines, groups: left }, standing, now);
     const unasked = [...drafts.values()].map(({ draft }) => draft).filter((draft) => !answers.has(draftKey(draft)));
-    const asked = await askTaxEngine(taxEngine, shard.organizationId, unasked, taxes, now);
-    for (const [key, answer] of asked) answers.set(key, answer);
+    const found = await askTaxEngine(taxEngine, shard.organizationId, unasked, taxes, now);
+    for (const [key, answer] of found) answers.set(key, answer);
     const taxed = taxGroups(shard, drafts, { taxes, answers }, now);
     left = carryOn(left, weighed(taxed))?.groups;
   }
@@ -351,13 +444,13 @@ export const closeGroups = (
   newInvoiceId: () => string,
 ): ClosedShard => {
   const groups = content.groups.filter(({ draft }) => !draft || state.draftIds.has(draft.id));
-  const { drafts: closed, settled, unrated, carried } = invoicesOf(shard, { ...content, groups }, state, now);
+  const { drafts: closed, uses: given, ...rest } = invoicesOf(shard, { ...content, groups }, state, now);
   const numbering = numberingFrom(state.numbering);
   const yearIn = yearsOf(now);
   let head = state.head;
   const invoices: IssuedInvoice[] = [];
   const drafts: MadeDraft[] = [];
-  const used: InvoiceUse[] = [];
+  const used: InvoiceUse[] = [...given];
   for (const [group, { draft, uses }] of closed) {
     if (shard.makesDrafts) {
       const finalizeAt = now + state.draftMinutes * minuteMs;
@@ -377,7 +470,7 @@ export const closeGroups = (
     used.push(...uses.map((use) => ({ ...use, invoiceId: numbered.id })));
     head = { number: numbered.number, hash };
   }
-  return { invoices, numbering: numbering.moved(), drafts, settled, carried, uses: used, unrated };
+  return { ...rest, invoices, numbering: numbering.moved(), drafts, uses: used };
 };
 
 export const hourOfShard = ({ nowMs }: Pick<IssuePorts, 'nowMs'>, { clockNow, organizationId }: Shard): Instant =>

@@ -1,10 +1,12 @@
 /** Shards one after the other: what is closed ahead holds only as far as what was foreseen came. */
+
 import { describe, expect, it } from 'vitest';
 import type { Shard } from '#schemas/billing-run.ts';
 import { defaultNumberFormat } from '#schemas/number-format.ts';
-import type { ClosedShard, InvoiceGroup, IssuePorts, SeriesState } from '../../../../invoicer/invoices/close-period.ts';
 import { plainTerms } from '../../../../invoicer/invoices/draft-invoice.ts';
-import { createShardIssuer } from '../../../../invoicer/invoices/issue-shards.ts';
+import type { ClosedShard, InvoiceGroup, IssuePorts, SeriesState } from '../../../../invoicer/issuing/close-period.ts';
+import { nothingCorrected } from '../../../../invoicer/issuing/credit-deltas.ts';
+import { createShardIssuer } from '../../../../invoicer/issuing/issue-shards.ts';
 
 const shardOf = (shardNumber: number): Shard => ({
   runId: 'run_1',
@@ -46,6 +48,7 @@ const organization = (count: number, more: Partial<IssuePorts> = {}) => {
     numbering: [],
     alreadyBilled: new Set(),
     givenBack: new Set(),
+    corrected: nothingCorrected,
     draftIds: new Set(),
     draftMinutes: 0,
     discounts: undefined,
@@ -65,6 +68,7 @@ const organization = (count: number, more: Partial<IssuePorts> = {}) => {
     leaseNext: async () => waiting.shift(),
     putBack: async (shard) => void waiting.unshift(shard),
     linesBefore: async () => [],
+    correctedPeriods: async () => nothingCorrected,
     ratedLines: async () => [],
     invoiceGroups: async ({ shardNumber }) => {
       told.push(`read ${shardNumber}`);

@@ -22,6 +22,7 @@ import {
   type ShardContent,
   type ShardRead,
 } from './close-period.ts';
+import { nothingCorrected } from './credit-deltas.ts';
 
 /** A shard that is leased and read; closed already, where it was prepared while another one was written. */
 type Prepared = {
@@ -52,6 +53,7 @@ const stateAfter = ({ head, numbering }: SeriesState, { invoices, numbering: mov
     draftMinutes: 0,
     // What corrects something is not closed ahead.
     givenBack: new Set(),
+    corrected: nothingCorrected,
     // Which discounts there are is read under the lock, and where there are any the shard is closed anew by them.
     discounts: undefined,
   };

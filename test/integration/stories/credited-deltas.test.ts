@@ -1,0 +1,275 @@
+/** [I15] [I32] Stories of usage that comes to less after it was billed, and is given back by credit notes. */
+import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
+import { type Pipeline, startPipeline, until } from '../../support/pipeline.ts';
+import { expectRatedAgain } from '../../support/rated-again.ts';
+import { call, flat, calls as metered } from '../../support/story-parts.ts';
+import { unique } from '../../support/tenants.ts';
+import { type Life, lifeFrom, type Sandbox, sandboxOf } from '../../support/test-clock.ts';
+
+let pipeline: Pipeline;
+let sandbox: Sandbox;
+beforeAll(async () => {
+  pipeline = await startPipeline(inject('serverUrls'));
+  sandbox = await sandboxOf(pipeline);
+  await sandbox.made('/v1/meters', { code: 'calls', name: 'Calls', event: 'call', aggregation: 'count' });
+  await sandbox.made('/v1/meters', { code: 'texts', name: 'Texts', event: 'text', aggregation: 'count' });
+}, 60_000);
+afterAll(async () => {
+  await expectRatedAgain(pipeline, sandbox);
+  await pipeline.stop();
+});
+
+const january = '2026-01-10T00:00:00Z';
+const calls = metered('1.00');
+const texts = { ...calls, code: 'texts', name: 'texts', meter: 'texts' };
+const many = (count: number, customer: string, event = 'call') =>
+  Array.from({ length: count }, () => ({ ...call(customer, january), event }));
+type Sent = { readonly idempotency_key: string };
+
+const newPlan = async (charges: readonly object[], terms: object): Promise<string> => {
+  const code = `p-${unique()}`;
+  await sandbox.made('/v1/plans', { code, name: code, currency: 'USD', charges, ...terms });
+  return code;
+};
+/** Of a plan by which late usage is credited. */
+const subscribed = async (customer_id: string, charges: readonly object[], terms: object = {}): Promise<void> => {
+  const plan = await newPlan(charges, { late_usage: 'credit_note', ...terms });
+  await sandbox.made('/v1/subscriptions', { customer_id, plan });
+};
+/** A customer that lives by the clock, too. */
+const joined = async ({ clock }: Life, more: object = {}): Promise<string> => {
+  const customer = `c-${unique()}`;
+  await sandbox.made('/v1/customers', { external_id: customer, name: 'A customer', ...more });
+  await sandbox.made(`/v1/test-clocks/${clock}/customers`, { customer_id: customer });
+  return customer;
+};
+/** A life with a run each week: somebody else is billed weekly. */
+const weekly = async (customer: object = {}): Promise<Life> => {
+  const life = await lifeFrom(sandbox, '2026-01-01T00:00:00Z', customer);
+  const week = { billing_interval: { unit: 'week', count: 1 } };
+  const plan = await newPlan([flat('fee', '1.00', week)], {});
+  await sandbox.made('/v1/subscriptions', { customer_id: await joined(life), plan });
+  return life;
+};
+const amend = async (amendments: readonly object[]): Promise<void> => {
+  const asked = { amendments: amendments.map((one) => ({ reason: 'a test', ...one })) };
+  const { items } = await sandbox.made('/v1/events/amendments', asked);
+  for (const { id } of items)
+    await until(
+      () => sandbox.api('GET', `/v1/events/amendments/${id}`),
+      ({ body }) => body.state === 'applied',
+    );
+};
+const voided = (events: readonly Sent[]): Promise<void> =>
+  amend(events.map(({ idempotency_key }) => ({ idempotency_key, action: 'void' })));
+const list = async (path: string) => (await sandbox.api('GET', path)).body.items;
+const invoicesOf = (customer: string) => list(`/v1/invoices?customer_id=${customer}&sort=number&limit=1000`);
+/** Of each credit note its invoice, by its place, its total, and of each line the amount and taxes. */
+const notesOf = async (customer: string) => {
+  const ids = (await invoicesOf(customer)).map(({ id }: { id: string }) => id);
+  const heads = await list(`/v1/credit-notes?customer_id=${customer}&sort=number&limit=1000`);
+  const notes: string[][] = [];
+  for (const { id } of heads) {
+    const note = (await sandbox.api('GET', `/v1/credit-notes/${id}`)).body;
+    expect(note).toMatchObject({ reason: 'late_usage', memo: null });
+    const { checks } = (await sandbox.api('GET', `/v1/credit-notes/${id}/verify`)).body;
+    expect(checks.filter(({ result }: { result: string }) => result !== 'passed')).toEqual([]);
+    notes.push([
+      `${ids.indexOf(note.invoice_id) + 1}: ${note.total}`,
+      ...note.lines.map(
+        (line: { charge_code: string; amount: string; discounts: { amount: string }[]; taxes: { amount: string }[] }) =>
+          [
+            line.charge_code,
+            line.amount,
+            ...line.discounts.map(({ amount }) => `less ${amount}`),
+            ...line.taxes.map(({ amount }) => `tax ${amount}`),
+          ].join(' '),
+      ),
+    ]);
+  }
+  return notes;
+};
+const billed = async (life: Life) => (await life.invoices()).map(({ total, lines }) => [total, ...lines.slice(1)]);
+
+describe('what comes to less', () => {
+  it('is credited at once of the invoice that billed it, and what comes to more is on the next invoice', async () => {
+    const life = await weekly();
+    const { customer } = life;
+    await subscribed(customer, [calls]);
+    const sent = many(5, customer);
+    await sandbox.send(sent);
+    await life.until('2026-02-02T00:00:00Z');
+    await voided(sent.slice(0, 2));
+    await life.until('2026-02-12T00:00:00Z');
+    expect(await notesOf(customer)).toEqual([['1: 2.00', 'calls 2.00']]);
+    const [first] = await invoicesOf(customer);
+    expect(first).toMatchObject({ state: 'issued', amount_credited: '2.00', amount_due: '3.00' });
+
+    // What is more waits for the next invoice, and what comes while it waits is in it.
+    await sandbox.send(many(4, customer));
+    await life.until('2026-02-19T00:00:00Z');
+    await sandbox.send(many(2, customer));
+    await life.until('2026-02-26T00:00:00Z');
+    expect(await billed(life)).toEqual([['5.00']]);
+    await life.until('2026-03-02T00:00:00Z');
+    const correction = 'calls (correction) x6 6.00 2026-01-01..2026-02-01';
+    expect(await billed(life)).toEqual([['5.00'], ['6.00', correction]]);
+
+    // Of nine three are taken away: of what was billed last.
+    await voided(sent.slice(2));
+    await life.until('2026-03-12T00:00:00Z');
+    expect((await notesOf(customer)).slice(1)).toEqual([['2: 3.00', 'calls 3.00']]);
+    expect(await billed(life)).toEqual([['5.00'], ['6.00', correction]]);
+    const states = (await list(`/v1/late-usage?customer_id=${customer}&sort=created_at`)).map(
+      ({ state, amount, credit_note_ids }: { state: string; amount: string; credit_note_ids: string[] }) =>
+        `${state} ${amount} ${credit_note_ids.length}`,
+    );
+    expect(states).toEqual(['credited -2.00 1', 'billed 6.00 0', 'credited -3.00 1']);
+
+    // An event that was taken away names the credit note; who gave back what is in the audit log.
+    const [note, later] = await list(`/v1/credit-notes?customer_id=${customer}&sort=number`);
+    const fate = (await sandbox.api('GET', `/v1/events/${sent[0]?.idempotency_key}`)).body;
+    expect(fate.versions[0].billing).toMatchObject([
+      {
+        invoice_id: first.id,
+        line_position: 1,
+        credit_note_id: null,
+        taken_back_by: { invoice_id: first.id, credit_note_id: note.id, line_position: 1 },
+      },
+    ]);
+    expect(note.delta_billing_period_id).toMatch(/^bpd_/);
+    expect(later.delta_billing_period_id).not.toBe(note.delta_billing_period_id);
+    const entries = await list(`/v1/audit-log?object_id=${note.id}`);
+    expect(entries).toMatchObject([{ action: 'credit_note.issued', actor: 'invoicer' }]);
+  });
+
+  type Case = {
+    readonly charges?: readonly object[];
+    readonly terms?: object;
+    readonly country?: string;
+    readonly coupon?: object;
+    readonly calls: number;
+    readonly texts?: number;
+    /** How many calls are made void, and how many texts then. */
+    readonly void: readonly [number, number];
+    readonly notes: readonly (readonly string[])[];
+    readonly due: string;
+  };
+  const third = { ...calls, price: { model: 'per_unit', unit_amount: '0.33' } };
+  const yen = { ...calls, price: { model: 'per_unit', unit_amount: '33' } };
+  const cases: Readonly<Record<string, Case>> = {
+    'a tax that is added: of 0.19 two thirds are 0.13': {
+      charges: [third],
+      country: 'DE',
+      calls: 3,
+      void: [1, 0],
+      notes: [['1: 0.39', 'calls 0.33 tax 0.06']],
+      due: '0.79',
+    },
+    'a tax that is in the price: of 0.17 a third is 0.06': {
+      charges: [third],
+      country: 'FR',
+      calls: 3,
+      void: [1, 0],
+      notes: [['1: 0.33', 'calls 0.33 tax 0.06']],
+      due: '0.66',
+    },
+    'a currency without cents: of 10 a third is 3': {
+      charges: [yen],
+      terms: { currency: 'JPY' },
+      country: 'JP',
+      calls: 3,
+      void: [1, 0],
+      notes: [['1: 36', 'calls 33 tax 3']],
+      due: '73',
+    },
+    'a percentage that was taken off': {
+      coupon: { kind: 'percentage', percentage: '10' },
+      calls: 10,
+      void: [3, 0],
+      notes: [['1: 2.70', 'calls 3.00 less 0.30']],
+      due: '6.30',
+    },
+    'an amount that was taken off, and is taken off what is left': {
+      coupon: { kind: 'amount', amount: '4.00', currency: 'USD' },
+      calls: 10,
+      void: [8, 0],
+      notes: [['1: 6.00', 'calls 8.00 less 2.00']],
+      due: '0.00',
+    },
+    'what a minimum commitment comes to more is taken off first': {
+      terms: { minimum_commitment: { amount: '10.00' } },
+      calls: 15,
+      void: [10, 0],
+      notes: [['1: 5.00', 'calls 5.00']],
+      due: '10.00',
+    },
+    'what was capped is given back less what the cap took off': {
+      terms: { spend_cap: { amount: '5.00' } },
+      calls: 8,
+      void: [4, 0],
+      notes: [['1: 1.00', 'calls 4.00', 'spend_cap -3.00']],
+      due: '4.00',
+    },
+    'of several charges each has its line': {
+      charges: [calls, texts],
+      calls: 4,
+      texts: 3,
+      void: [1, 2],
+      notes: [['1: 3.00', 'calls 1.00', 'texts 2.00']],
+      due: '4.00',
+    },
+    'all of it, and the invoice is voided': {
+      calls: 2,
+      void: [2, 0],
+      notes: [['1: 2.00', 'calls 2.00']],
+      due: '0.00',
+    },
+  };
+
+  it('is given back to the exact cent', async () => {
+    for (const [country, percentage, inclusive] of [
+      ['DE', '19', false],
+      ['FR', '20', true],
+      ['JP', '10', false],
+    ] as const) {
+      const code = country.toLowerCase();
+      await sandbox.made('/v1/tax-rates', { code, name: code, country, percentage, inclusive });
+    }
+    const life = await weekly();
+    const told = Object.entries(cases);
+    const lives = await Promise.all(
+      told.map(async ([name, one]) => {
+        const { country, coupon } = one;
+        const customer = await joined(life, country ? { address: { line1: 'x', city: 'x', country } } : {});
+        await subscribed(customer, one.charges ?? [calls], one.terms);
+        if (coupon) {
+          const made = await sandbox.made('/v1/coupons', {
+            code: unique(),
+            name: 'Off',
+            duration: 'forever',
+            ...coupon,
+          });
+          await sandbox.made(`/v1/customers/${customer}/discounts`, { coupon: made.code });
+        }
+        const sent = [many(one.calls, customer), many(one.texts ?? 0, customer, 'text')] as const;
+        return { name, customer, sent };
+      }),
+    );
+    await sandbox.send(lives.flatMap(({ sent }) => sent.flat()));
+    await life.until('2026-02-02T00:00:00Z');
+    await voided(
+      lives.flatMap(({ sent }, index) => sent.flatMap((some, of) => some.slice(0, told[index]?.[1].void[of]))),
+    );
+    await life.until('2026-02-12T00:00:00Z');
+    const found = await Promise.all(
+      lives.map(async ({ name, customer }) => {
+        const [invoice] = await invoicesOf(customer);
+        return [name, { notes: await notesOf(customer), due: invoice.amount_due }];
+      }),
+    );
+    expect(Object.fromEntries(found)).toEqual(
+      Object.fromEntries(told.map(([name, { notes, due }]) => [name, { notes, due }])),
+    );
+  });
+});
