@@ -26,7 +26,7 @@ type Layout = {
   readonly heads: readonly string[];
 };
 
-/** By the number of names. Content is made by few places, so objects have few layouts; those of a customer's own end. */
+/** By the number of names. Few places make content, so most objects have one of few layouts; no more are kept. */
 const layouts = new Map<number, Layout[]>();
 const layoutsMax = 32;
 
