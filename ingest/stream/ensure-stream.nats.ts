@@ -7,6 +7,8 @@ import { nanos } from '@nats-io/transport-node';
 import type { Config } from '#platform/config/config.ts';
 import type { Clock } from '#platform/process/clock.ts';
 import type { Nats } from '#platform/stores/nats.ts';
+import { natsVersionFault } from '#platform/stores/nats-version.ts';
+import { UnavailableError } from '#platform/stores/retry.ts';
 import { deadLetterStreamOf, subjectsOf } from '#schemas/usage-stream.ts';
 import { ensureSinkConsumer } from './sink-consumer.nats.ts';
 import type { StreamEnd } from './stream-guard.ts';
@@ -42,14 +44,15 @@ export const ensureUsageStream = async (nats: Nats, config: StreamSettings, cloc
     discard: DiscardPolicy.New,
   };
   const add = async (name: string, settings: typeof limits) => {
-    const first = isRecent(nats) ? { first_seq: firstSequenceAt(clock.nowMs()) } : {};
-    const identity = identityFields(newStreamId(), isRecent(nats));
+    // A server may have come back as an older one, which would have it begin at 1.
+    const fault = natsVersionFault(nats.connection.info?.version);
+    if (fault !== undefined) throw new UnavailableError('nats', fault);
     try {
       await manager.streams.add({
         ...settings,
-        ...first,
-        ...identity,
+        ...identityFields(newStreamId()),
         name,
+        first_seq: firstSequenceAt(clock.nowMs()),
         retention: RetentionPolicy.Limits,
         storage: StorageType.File,
       });
@@ -64,9 +67,8 @@ export const ensureUsageStream = async (nats: Nats, config: StreamSettings, cloc
     try {
       const { config: present, created } = await manager.streams.info(name);
       // What others wrote beside it stays.
-      const adopted = identityFields(adoptedStreamId(created), isRecent(nats));
-      const identity = 'metadata' in adopted ? { metadata: { ...present.metadata, ...adopted.metadata } } : adopted;
-      const wanted = streamIdOf(present) === undefined ? { ...settings, ...identity } : settings;
+      const metadata = { ...present.metadata, ...identityFields(adoptedStreamId(created)).metadata };
+      const wanted = streamIdOf(present) === undefined ? { ...settings, metadata } : settings;
       if (differs(wanted, present)) await manager.streams.update(name, wanted);
     } catch (error) {
       if (!(error instanceof JetStreamApiError && error.code === streamNotFound)) throw error;
@@ -86,16 +88,10 @@ export const ensureUsageStream = async (nats: Nats, config: StreamSettings, cloc
 /**
  * A stream that has to be made again, its data lost, must not begin at 1: what is stored already would lie above every
  * later watermark and never be billed, and a later twin would count as the first. So sequences begin at the time of the
- * stream's making, 100,000 a second, and rise over every re-creation; they stay under 2^48 until 2059. A server older
- * than 2.10 begins at 1 all the same; the rater then refuses to bill from a stream that stands below its store.
+ * stream's making, 100,000 a second, and rise over every re-creation; they stay under 2^48 until 2059. All the same the
+ * rater refuses to bill from a stream that stands below its store.
  */
 const firstSequenceAt = (nowMs: number): number => Math.floor(nowMs / 1000) * 100_000;
-
-/** From 2.10 on a server lets a stream begin anywhere, and keeps metadata. */
-const isRecent = (nats: Nats): boolean => {
-  const [major = 0, minor = 0] = (nats.connection.info?.version ?? '').split('.').map(Number);
-  return major > 2 || (major === 2 && minor >= 10);
-};
 
 /**
  * Calls `listener` when any process makes a stream of that name. What is missed while the server is away is found when

@@ -8,11 +8,8 @@
 import { randomUUID } from 'node:crypto';
 
 const metadataKey = 'millrace_stream_id';
-/** Servers before 2.10 keep no metadata; a description they all keep. */
+/** Of a stream that was made on a server before 2.10, which kept no metadata: what was renewed since still has it. */
 const descriptionShape = /^Millrace stream ([\w.:-]+)$/;
-
-/** Where the id stands in a stream's configuration. */
-export type IdentityFields = { readonly metadata: Record<string, string> } | { readonly description: string };
 
 /** Of the id of a stream that was there before it had one. */
 export const adoptedPrefix = 'adopted_';
@@ -25,8 +22,10 @@ export const newStreamId = (): string => `made_${randomUUID().replaceAll('-', ''
  */
 export const adoptedStreamId = (created: string): string => `${adoptedPrefix}${created}`;
 
-export const identityFields = (streamId: string, hasMetadata: boolean): IdentityFields =>
-  hasMetadata ? { metadata: { [metadataKey]: streamId } } : { description: `Millrace stream ${streamId}` };
+/** Where the id stands in a stream's configuration. */
+export const identityFields = (streamId: string): { readonly metadata: Record<string, string> } => ({
+  metadata: { [metadataKey]: streamId },
+});
 
 /** Undefined where none was written yet. */
 export const streamIdOf = (config: {

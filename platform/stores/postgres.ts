@@ -97,14 +97,12 @@ const statementOf = (text: string, values: readonly unknown[] | undefined): pg.Q
 /** A migration changed what a prepared statement gives, and this connection has it as it was. */
 const isOutdated = (error: unknown): boolean => error instanceof pg.DatabaseError && error.code === '0A000';
 
-const shareMsMax = 3_000;
-
 /**
  * How many connections one organization may hold at a time; who wants one more waits for the others of that
  * organization, as long as for a connection. So a flood of one leaves connections to the others. Throws
  * `UnavailableError` after that time.
  */
-const createShare = (connectionsMax: number) => {
+const createShare = (connectionsMax: number, waitMsMax: number) => {
   const held = new Map<string, { busy: number; readonly waiting: (() => void)[] }>();
   return async (organizationId: string): Promise<() => void> => {
     const own = held.get(organizationId) ?? { busy: 0, waiting: [] };
@@ -122,7 +120,7 @@ const createShare = (connectionsMax: number) => {
     const { promise, resolve } = Promise.withResolvers<void>();
     own.waiting.push(resolve);
     try {
-      await within(shareMsMax, promise);
+      await within(waitMsMax, promise);
     } catch (error) {
       const place = own.waiting.indexOf(resolve);
       // Its turn may have come in the very moment that it gave up.
@@ -144,7 +142,7 @@ const isHung = (error: unknown): boolean => error instanceof Error && error.mess
  * A bounded pool as whoever the URL names. `statementMsMax` bounds a statement, by the server and, where that hangs, by
  * this process; and how long a transaction may stand still, as one whose process hangs holds its locks: of rows, of a
  * lane of the audit log, of an Idempotency-Key. `lockMsMax` bounds the wait for such a lock, by default like any
- * statement.
+ * statement. `waitMsMax` bounds the wait for a connection, and for the turn of an organization.
  */
 export const connectPostgres = (
   url: string,
@@ -153,15 +151,16 @@ export const connectPostgres = (
     log: Log;
     statementMsMax?: number;
     lockMsMax?: number;
+    waitMsMax?: number;
     /** Statements that each transaction begins with. */
     transactionSettings?: readonly string[];
   },
 ): Postgres => {
-  const { statementMsMax = 60_000, lockMsMax = statementMsMax, transactionSettings = [] } = options;
+  const { statementMsMax = 60_000, lockMsMax = statementMsMax, waitMsMax = 3_000, transactionSettings = [] } = options;
   const pool = new pg.Pool({
     connectionString: url,
     max: options.poolMax,
-    connectionTimeoutMillis: 3_000,
+    connectionTimeoutMillis: waitMsMax,
     idleTimeoutMillis: 30_000,
     statement_timeout: statementMsMax,
     lock_timeout: lockMsMax,
@@ -178,7 +177,7 @@ export const connectPostgres = (
     organizationOf.set(client, nobody);
     client.on('error', (error) => options.log.debug({ err: error }, 'PostgreSQL closed a connection'));
   });
-  const share = createShare(Math.max(1, Math.ceil(options.poolMax / 2)));
+  const share = createShare(Math.max(1, Math.ceil(options.poolMax / 2)), waitMsMax);
   /** Lends a connection that is bound to the organization. One whose state is not known any more is closed. */
   const lend = async <T>(organizationId: string, work: (client: pg.PoolClient) => Promise<T>): Promise<T> => {
     let client: pg.PoolClient | undefined;

@@ -95,7 +95,7 @@ describe('a cancellation', () => {
 
   it('comes by itself at its instant', async () => {
     const { id } = await subscribed();
-    const at = new Date(Date.now() + 1_000).toISOString();
+    const at = new Date(Date.now() + 4_000).toISOString();
     expect((await cancel(id, { at })).body.state).toBe('active');
     const { body } = await until(
       () => api('GET', `/v1/subscriptions/${id}`),
@@ -160,7 +160,7 @@ describe('a subscription that begins later', () => {
   });
 
   it('becomes active by itself', async () => {
-    const { id } = await subscribed({ startedAt: Date.now() + 1_000 });
+    const { id } = await subscribed({ startedAt: Date.now() + 4_000 });
     expect((await read(id)).state).toBe('pending');
     await until(
       () => api('GET', `/v1/subscriptions/${id}`),

@@ -37,7 +37,7 @@ beforeAll(async () => {
   api = pipeline.api;
   await post(api, '/v1/tax-rates', { code: 'de', name: 'VAT', percentage: '19' });
   customer = await customerWith(api, ['de']);
-}, 60_000);
+});
 afterAll(async () => {
   for (const postgres of connected) await postgres.close();
   await pipeline?.stop();

@@ -34,4 +34,4 @@ it('bills what was sent; run again it says so and doubles nothing', async () => 
     conservation: { missing: 0, unanswered: 0, is_balanced: true },
     invoices: { issued: 0, already_issued: 25, total: first.invoices.total },
   });
-}, 120_000);
+});

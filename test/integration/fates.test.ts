@@ -45,7 +45,7 @@ beforeAll(async () => {
   await migrateAll({ databaseUrl, clickhouseUrl, databasePassword });
   clickhouse = connectClickHouse(clickhouseUrl, { requestTimeoutMs: 30_000, connectionsMax: 2 });
   insert = createInsert(clickhouse);
-}, 60_000);
+});
 afterAll(() => clickhouse?.close());
 
 const hourMs = 3_600_000;
@@ -340,7 +340,7 @@ describe('[I11] the fates of events', () => {
     );
     // A world in which some fate never comes to pass would prove nothing of it.
     expect([...seen].sort()).toEqual([...fates].sort());
-  }, 120_000);
+  });
 
   it('are told alike by the counts and by the fate of each event, whatever is the matter with it at once', async () => {
     const tenant = 'org_alike';

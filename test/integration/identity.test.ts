@@ -43,7 +43,7 @@ beforeAll(async () => {
     poolMax: 2,
     log: createLog('test', 'silent', []),
   });
-}, 60_000);
+});
 afterAll(async () => {
   await Promise.all([clickhouse?.close(), postgres?.close()]);
 });

@@ -16,7 +16,7 @@ beforeAll(async () => {
   tenant = await firstTenant(pipeline);
   customer = `c-${unique()}`;
   await pipeline.api('POST', '/v1/customers', { external_id: customer, name: 'A customer' });
-}, 60_000);
+});
 afterAll(() => pipeline?.stop());
 
 const api: Pipeline['api'] = (...of) => pipeline.api(...of);

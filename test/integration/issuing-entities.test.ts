@@ -13,7 +13,7 @@ beforeAll(async () => {
   sandbox = await sandboxOf(pipeline);
   const fee = { code: 'fee', name: 'fee', timing: 'advance', price: { model: 'flat', amount: '10.00' } };
   await sandbox.made('/v1/plans', { code: 'fee', name: 'fee', currency: 'USD', charges: [fee] });
-}, 60_000);
+});
 afterAll(() => pipeline?.stop());
 
 // biome-ignore lint/suspicious/noExplicitAny: a test reads any answer

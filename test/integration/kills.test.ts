@@ -127,7 +127,7 @@ describe('a process of ours that is killed', () => {
        FROM discount_uses WHERE is_once`,
     );
     expect(used.rows).toEqual([{ uses: customers.length, discounts: customers.length, amount: 30 }]);
-  }, 180_000);
+  });
 
   it('[I12] raters in the middle of a rating run, and three of them: the lines are equal to the byte', async () => {
     const linesOf = async (runId: string): Promise<string[]> => {
@@ -167,5 +167,5 @@ describe('a process of ours that is killed', () => {
     }
     await until(async () => hadPart(), Boolean);
     await Promise.all(others.map(({ stop }) => stop()));
-  }, 180_000);
+  });
 });

@@ -68,7 +68,7 @@ beforeAll(async () => {
   }
   await send(customers.map((customer) => call(customer, at)));
   expect((await pipeline.closePeriod({ period: month.name })).body).toMatchObject({ state: 'completed' });
-}, 90_000);
+});
 const subscriptions: string[] = [];
 afterAll(() => pipeline?.stop());
 
@@ -86,7 +86,7 @@ it('is on the next invoice once, whoever is killed in the middle of the run', as
     expect(await deltasOf(customer)).toEqual(['billed 2.00']);
   }
   expect(verifyChain(await invoiceChain(pipeline))).toEqual({ ok: true });
-}, 120_000);
+});
 
 it('is an invoice of its own of what has ended, once, of however many runs that come at one moment', async () => {
   await send(customers.map((customer) => call(customer, at)));
@@ -107,7 +107,7 @@ it('is an invoice of its own of what has ended, once, of however many runs that 
   expect((await verify(pipeline.databaseUrl)).faults).toEqual([]);
   const { total } = (await pipeline.api('GET', '/v1/reconciliation')).body;
   expect(total).toMatchObject({ is_balanced: true, billed: 4 * customers.length, unbilled: { late: 0 } });
-}, 120_000);
+});
 
 it('[I32] that takes something back is billed, or its invoice is credited, and never both', async () => {
   // The next test has the first one as it is.
@@ -139,7 +139,7 @@ it('[I32] that takes something back is billed, or its invoice is credited, and n
     if (!isCredited) expect(answers[index]).toBe(409);
     expect((await linesOf(customer)).length - (before[index]?.length ?? 0)).toBe(isCredited ? 0 : 1);
   }
-}, 120_000);
+});
 
 it('that comes to nothing, as a void and what brings it back, makes no invoice', async () => {
   const [customer] = customers;

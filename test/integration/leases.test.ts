@@ -16,7 +16,8 @@ let owner: Postgres;
 beforeAll(async () => {
   const stores = await freshStores(inject('serverUrls'));
   await migrateAll({ ...stores, databasePassword });
-  owner = connectPostgres(stores.databaseUrl, { poolMax: 8, log: createLog('test', 'silent', []) });
+  const log = createLog('test', 'silent', []);
+  owner = connectPostgres(stores.databaseUrl, { poolMax: 8, waitMsMax: 60_000, log });
   await owner.query(`
     INSERT INTO organizations (id, name, created_at, tier) SELECT 'org_' || n, 'x', now(), 'scale'
     FROM generate_series(1, 3) AS n`);
@@ -31,7 +32,7 @@ beforeAll(async () => {
     SELECT 'run_' || r, n, '{}', CASE WHEN n < 500 THEN 'queued' ELSE 'issued' END FROM generate_series(1, 40) AS r,
       generate_series(0, 999) AS n`);
   await owner.query('ANALYZE');
-}, 60_000);
+});
 afterAll(() => owner?.close());
 
 const toRate = (): Promise<Shard | undefined> => createBillingRuns(owner, 60).leaseShard();

@@ -21,7 +21,8 @@ let owner: Postgres;
 beforeAll(async () => {
   const stores = await freshStores(inject('serverUrls'));
   await migrateAll({ ...stores, databasePassword });
-  owner = connectPostgres(stores.databaseUrl, { poolMax: invoicers, log: createLog('test', 'silent', []) });
+  const log = createLog('test', 'silent', []);
+  owner = connectPostgres(stores.databaseUrl, { poolMax: invoicers, waitMsMax: 60_000, log });
   for (const sql of [
     "INSERT INTO organizations (id, name, created_at, tier) VALUES ('org', 'x', now(), 'scale')",
     `INSERT INTO customers (id, organization_id, external_id, name, metadata, version, created_at, updated_at)
@@ -34,7 +35,7 @@ beforeAll(async () => {
     "INSERT INTO invoice_series (organization_id, last_number, head_hash) VALUES ('org', 0, repeat('0', 64))",
   ])
     await owner.query(sql);
-}, 60_000);
+});
 afterAll(() => owner?.close());
 
 const shardOf = (shardNumber: number): Shard => ({

@@ -83,7 +83,6 @@ it.each(points)('%s', async (point) => {
   const { body } = await until(
     () => persistently('GET', `/v1/plan-migrations/${id}?wait_seconds=5`),
     (answer) => answer.body?.state === 'completed',
-    30_000,
   );
   expect(body.counts).toEqual({ moved: subscriptions, scheduled: 0, failed: 0, skipped: [] });
   const { rows } = await pipeline.asOwner.query<{ id: string; changes: number; outcomes: number; entries: number }>(

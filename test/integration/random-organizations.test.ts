@@ -26,7 +26,7 @@ const shards = (size: number, workers: number) => ({
 beforeAll(async () => {
   pipeline = await startPipeline(inject('serverUrls'), shards(1, 2));
   secondRater = await startRaterByHand(pipeline, inject('serverUrls'), shards(3, 1));
-}, 60_000);
+});
 afterAll(async () => {
   await secondRater?.stop();
   await pipeline?.stop();

@@ -72,7 +72,7 @@ beforeAll(async () => {
       [id],
     );
   }
-}, 60_000);
+});
 afterAll(async () => {
   await pool?.close();
   await worker?.close();
@@ -174,7 +174,7 @@ describe('a period that kills its worker', () => {
     expect(left.reduce((sum, { periods }) => sum + periods, 0)).toBe(7);
     expect(await rated('rated_lines')).toEqual(['a', 'b', 'c', 'd', 'e', 'f', 'g']);
     expect(await runState()).toBe('running');
-  }, 60_000);
+  });
 
   it('never keeps a rating run from its end', async () => {
     await askFor('dry_rating');
@@ -185,7 +185,7 @@ describe('a period that kills its worker', () => {
     expect((await failures()).map(({ code }) => code)).toEqual(['worker_ended']);
     expect(await rated('rating_run_lines')).toEqual(['a', 'b', 'c', 'd', 'e', 'f', 'g']);
     expect(await runState()).toBe('completed');
-  }, 60_000);
+  });
 
   it('is found where it took twenty processes with it, too', async () => {
     await askFor('rating');

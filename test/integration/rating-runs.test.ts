@@ -61,7 +61,7 @@ beforeAll(async () => {
 
   expect(await pipeline.sendEvents(sent)).toMatchObject({ status: 200, body: { accepted: sent.length } });
   await untilAllStored(pipeline, customers[0] ?? '', 1);
-}, 60_000);
+});
 afterAll(() => pipeline?.stop());
 
 const rate = async (body: object): Promise<ApiAnswer> => {

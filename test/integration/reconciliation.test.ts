@@ -32,7 +32,7 @@ beforeAll(async () => {
   for (const external of ['acme', 'idle']) await made('/v1/customers', { external_id: external, name: external });
   const startedAt = new Date(month.start).toISOString();
   await made('/v1/subscriptions', { customer_id: 'acme', plan: 'by-token', started_at: startedAt });
-}, 60_000);
+});
 afterAll(() => pipeline?.stop());
 
 const month = lastMonth();
@@ -111,7 +111,7 @@ describe('[I11] distinct events are billed or unbilled for a stated reason', () 
       no_charge: 1,
       unmeasured: 2,
     });
-  }, 60_000);
+  });
 
   it('after the invoice of a period what it counts is billed, and what comes later is late', async () => {
     expect(await pipeline.closePeriod({ period: month.name })).toMatchObject({ body: { state: 'completed' } });
@@ -129,7 +129,7 @@ describe('[I11] distinct events are billed or unbilled for a stated reason', () 
     const { body: invoices } = await pipeline.api('GET', '/v1/invoices');
     const { body: invoice } = await pipeline.api('GET', `/v1/invoices/${invoices.items[0].id}`);
     expect(invoice.lines[0].quantity).toBe('10');
-  }, 60_000);
+  });
 
   it('a retry that nobody knew of is a twin, and one with another payload a conflict: stored, and not distinct', async () => {
     const secret = (name: string) => readFileSync(join(pipeline.stack.home, name), 'utf8').trim();
@@ -158,7 +158,7 @@ describe('[I11] distinct events are billed or unbilled for a stated reason', () 
       billed: 2,
       unbilled: { late: 2 },
     });
-  }, 60_000);
+  });
 
   it('an amendment takes an event from what is open and never from what is billed, and its replacement counts in its place', async () => {
     const nats = await connectNats(inject('serverUrls').nats, 'test', pino({ level: 'silent' }));
@@ -209,7 +209,7 @@ describe('[I11] distinct events are billed or unbilled for a stated reason', () 
     expect(body.total).toMatchObject({ is_balanced: true, differences: [], distinct: 11, billed: 2 });
     expect(body.total.unbilled).toMatchObject({ late: 0, voided: 1, replaced: 1, period_open: 2 });
     await nats.close();
-  }, 60_000);
+  });
 
   it('[I5] what makes a retry a conflict, at the gateway and for the identity check once Redis has forgotten it, is as docs/ingest.md says', async () => {
     const secret = (name: string) => readFileSync(join(pipeline.stack.home, name), 'utf8').trim();
@@ -266,5 +266,5 @@ describe('[I11] distinct events are billed or unbilled for a stated reason', () 
     const table = readFileSync(new URL('../../docs/ingest.md', import.meta.url), 'utf8');
     for (const [name, , , atGateway, forTheCheck] of rows)
       expect(table).toMatch(new RegExp(`\\| ${name} +\\| \`${atGateway}\` +\\| \`${forTheCheck}\` +\\|`));
-  }, 60_000);
+  });
 });

@@ -15,9 +15,10 @@ let owner: Postgres;
 beforeAll(async () => {
   const stores = await freshStores(inject('serverUrls'));
   await migrateAll({ ...stores, databasePassword });
-  owner = connectPostgres(stores.databaseUrl, { poolMax: 8, log: createLog('test', 'silent', []) });
+  const log = createLog('test', 'silent', []);
+  owner = connectPostgres(stores.databaseUrl, { poolMax: 8, waitMsMax: 60_000, log });
   await owner.query("INSERT INTO organizations (id, name, created_at, tier) VALUES ('org_1', 'x', now(), 'scale')");
-}, 60_000);
+});
 afterAll(() => owner?.close());
 beforeEach(async () => {
   for (const table of ['simulation_results', 'simulation_shards', 'simulations', 'billing_run_shards', 'billing_runs'])
@@ -187,4 +188,4 @@ it('of too many customers fails before anybody rates one', async () => {
     'SELECT first_customer, customer_ids[1] AS first FROM simulation_shards ORDER BY shard_number LIMIT 2',
   );
   expect(rows).toMatchObject([{ first_customer: 0, first: 'cus_0' }, { first_customer: 200 }]);
-}, 60_000);
+});

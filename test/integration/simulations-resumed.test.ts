@@ -163,5 +163,5 @@ describe('a simulation', () => {
     expect(
       new Set(items.map(({ customer_id, candidate }: Record<string, unknown>) => `${customer_id} ${candidate}`)).size,
     ).toBe(48);
-  }, 120_000);
+  });
 });

@@ -25,7 +25,7 @@ beforeAll(async () => {
   server = servers.get('nats') as LocalServer;
   nats = await connectNats(server.url, 'test', createLog('test', 'silent'));
   await ensureUsageStream(nats, config, systemClock);
-}, 60_000);
+});
 afterAll(async () => {
   await nats?.close();
   await server?.stop();
@@ -79,7 +79,7 @@ it('[I5] a stream is the same one over restarts and new settings, and ends where
     expect(await readEnd({ ...same, streamBytesMax: same.streamBytesMax + turn })).toEqual(first);
   }
   expect((await (await jetstreamManager(nats.connection)).streams.info(same.streamName)).created).not.toBe(created);
-}, 60_000);
+});
 
 it('[I5] a stream that is made in place of another is another one', async () => {
   const other = { ...config, streamName: 'MADE_AGAIN' };
@@ -109,7 +109,7 @@ it('[I5] a stream that was made without an id has one from then on, the same for
   }
   // What others wrote there stays.
   expect((await streams.info(other.streamName)).config.metadata).toMatchObject({ team: 'billing' });
-}, 60_000);
+});
 
 it('[I2] what is published after the loss is delivered, although the sinks had gone further', async () => {
   await publish('kept-1', 'kept-2');
@@ -139,4 +139,4 @@ it('[I2] what is published after the loss is delivered, although the sinks had g
   await publish('new-1', 'new-2');
   await ensureUsageStream(nats, config, systemClock);
   expect(await take(2)).toEqual(['new-1', 'new-2']);
-}, 60_000);
+});

@@ -176,7 +176,7 @@ describe('a change of the plan', () => {
     const [before, next] = [await planOf({ charges: inAdvance }), await planOf({ charges: [dearer] })];
     const { id, version } = await subscribed({ plan: before.code, seats: 3, billing_anchor: 'anniversary' });
     await pipeline.closePeriod({ subscription_id: id });
-    const asked = { plan: next.code, invoice: 'now', at: iso(Date.now() + 1_500) };
+    const asked = { plan: next.code, invoice: 'now', at: iso(Date.now() + 5_000) };
     const asIs = await read(id);
     const { preview, ...unchanged } = (await api('POST', `/v1/subscriptions/${id}/change-plan?preview=true`, asked))
       .body;

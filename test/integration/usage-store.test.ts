@@ -15,7 +15,7 @@ beforeAll(async () => {
   await migrateAll({ databaseUrl, clickhouseUrl, databasePassword });
   clickhouse = connectClickHouse(clickhouseUrl, { requestTimeoutMs: 30_000, connectionsMax: 2 });
   insert = createInsert(clickhouse);
-}, 60_000);
+});
 afterAll(() => clickhouse?.close());
 
 /** The events of the message differ from each other and from those of other messages by their keys alone. */

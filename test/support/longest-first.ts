@@ -10,6 +10,7 @@ const longest = [
   'platform/stored-digests',
   'platform/verify',
   'kills',
+  'minimum-amounts.kills',
   'random-organizations',
   'faults',
   'local/start',

@@ -171,9 +171,9 @@ export const startPipeline = async (
   });
   const silent = pino({ level: 'silent' });
   const as = (login: Login) =>
-    connectPostgres(loginUrl(databaseUrl, login, databasePassword), { poolMax: 2, log: silent });
+    connectPostgres(loginUrl(databaseUrl, login, databasePassword), { poolMax: 2, waitMsMax: 60_000, log: silent });
   const [asApplication, asWorker] = [as('millrace_app'), as('millrace_worker')];
-  const asOwner = connectPostgres(databaseUrl, { poolMax: 2, log: silent });
+  const asOwner = connectPostgres(databaseUrl, { poolMax: 2, waitMsMax: 60_000, log: silent });
   const api = call(stack.apiUrl, key);
   const ingest = call(stack.ingestUrl, key);
   return {
@@ -185,7 +185,9 @@ export const startPipeline = async (
     api,
     closePeriod: async (body) => {
       const asked = await api('POST', '/v1/invoices/run', body);
-      return asked.status === 202 ? api('GET', `${asked.headers.get('location')}?wait_seconds=25`) : asked;
+      if (asked.status !== 202) return asked;
+      const ask = () => api('GET', `${asked.headers.get('location')}?wait_seconds=25`);
+      return until(ask, (answer) => !['queued', 'running'].includes(answer.body.state));
     },
     sendEvents: (body, headers) => ingest('POST', '/v1/events', body, headers),
     asApplication,
@@ -202,7 +204,7 @@ export const startPipeline = async (
 };
 
 /** Asks until the condition holds; fails with the last answer after `msMax`. */
-export const until = async <T>(ask: () => Promise<T>, holds: (answer: T) => boolean, msMax = 20_000): Promise<T> => {
+export const until = async <T>(ask: () => Promise<T>, holds: (answer: T) => boolean, msMax = 60_000): Promise<T> => {
   const begin = performance.now();
   for (;;) {
     const answer = await ask();

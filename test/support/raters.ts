@@ -1,4 +1,4 @@
-/** Raters beside the one of a pipeline. */
+/** Raters and invoicers beside those of a pipeline. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
@@ -8,20 +8,20 @@ import { loginUrl } from '#platform/stores/postgres.ts';
 import { databasePassword, type Pipeline, type ServerUrls } from './pipeline.ts';
 import { compileCache } from './quick.ts';
 
-export type HandStartedRater = {
+export type HandStarted = {
   readonly process: ChildProcess;
-  /** Shards that it has said to have rated, so far: the line of one may come after the end of its run. */
-  readonly rated: () => number;
+  readonly lines: readonly string[];
   readonly stop: () => Promise<void>;
 };
 
 /** Resolves once it says that it is ready. */
-export const startRaterByHand = async (
+export const startByHand = async (
+  name: 'rater' | 'invoicer',
   pipeline: Pipeline,
   urls: ServerUrls,
   settings: Readonly<Record<string, string>> = {},
-): Promise<HandStartedRater> => {
-  const child = spawn(process.execPath, [processes.rater.file], {
+): Promise<HandStarted> => {
+  const child = spawn(process.execPath, [processes[name].file], {
     env: {
       PATH: process.env.PATH,
       ...compileCache,
@@ -31,6 +31,7 @@ export const startRaterByHand = async (
       MILLRACE_STREAM: pipeline.streamName,
       MILLRACE_STREAM_BYTES_MAX: '268435456',
       MILLRACE_RATER_PORT: '0',
+      MILLRACE_INVOICER_PORT: '0',
       ...settings,
     },
     stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
@@ -40,14 +41,28 @@ export const startRaterByHand = async (
   const exited = once(child, 'exit');
   await Promise.race([
     once(child, 'message'),
-    exited.then(([code]) => Promise.reject(new Error(`the rater ended with ${code}: ${lines.join('\n')}`))),
+    exited.then(([code]) => Promise.reject(new Error(`the ${name} ended with ${code}: ${lines.join('\n')}`))),
   ]);
   return {
     process: child,
-    rated: () => lines.filter((line) => line.includes('"a shard was rated"')).length,
+    lines,
     stop: async () => {
       child.kill('SIGTERM');
       await exited;
     },
   };
+};
+
+export type HandStartedRater = HandStarted & {
+  /** Shards that it has said to have rated, so far: the line of one may come after the end of its run. */
+  readonly rated: () => number;
+};
+
+export const startRaterByHand = async (
+  pipeline: Pipeline,
+  urls: ServerUrls,
+  settings: Readonly<Record<string, string>> = {},
+): Promise<HandStartedRater> => {
+  const started = await startByHand('rater', pipeline, urls, settings);
+  return { ...started, rated: () => started.lines.filter((line) => line.includes('"a shard was rated"')).length };
 };

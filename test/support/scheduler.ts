@@ -22,8 +22,8 @@ export const closingDatabase = async (urls: ServerUrls): Promise<ClosingDatabase
   const stores = await freshStores(urls);
   await migrateAll({ ...stores, databasePassword });
   const workerUrl = loginUrl(stores.databaseUrl, 'millrace_worker', databasePassword);
-  const owner = connectPostgres(stores.databaseUrl, { poolMax: 4, log: silent });
-  const worker = connectPostgres(workerUrl, { poolMax: 8, log: silent });
+  const owner = connectPostgres(stores.databaseUrl, { poolMax: 4, waitMsMax: 60_000, log: silent });
+  const worker = connectPostgres(workerUrl, { poolMax: 8, waitMsMax: 60_000, log: silent });
   return {
     owner,
     worker,

@@ -155,8 +155,9 @@ export const createSealedDatabase = async (urls: ServerUrls): Promise<SealedData
   const { databaseUrl, clickhouseUrl } = await freshStores(urls);
   await migrateAll({ databaseUrl, clickhouseUrl });
   const log = pino({ level: 'silent' });
-  const owner = connectPostgres(databaseUrl, { poolMax: 4, log });
-  const as = (login: string) => connectPostgres(`${databaseUrl}?options=-c%20role%3D${login}`, { poolMax: 8, log });
+  const owner = connectPostgres(databaseUrl, { poolMax: 4, waitMsMax: 60_000, log });
+  const as = (login: string) =>
+    connectPostgres(`${databaseUrl}?options=-c%20role%3D${login}`, { poolMax: 8, waitMsMax: 60_000, log });
   const [application, gateway] = [as('millrace_app'), as('millrace_gateway')];
   const personalRows: SealedDatabase['personalRows'] = async (organizationId) =>
     (

@@ -25,7 +25,6 @@ export const untilAllStored = (pipeline: Pipeline, customer: string, sent: numbe
   until(
     () => countStored(pipeline, customer),
     ({ billed, distinct }) => distinct === sent && billed === sent,
-    40_000,
   );
 
 /** Puts one `llm.request` into the store by hand, as the sink would at that sequence. */

@@ -22,7 +22,7 @@ beforeAll(async () => {
   const sent = customers.map((customer) => llmRequest(customer, customer, at, { input: 200_000, output: 1_000 }));
   expect(await pipeline.sendEvents(sent)).toMatchObject({ status: 200, body: { accepted: sent.length } });
   await untilAllStored(pipeline, customers[0] ?? '', 1);
-}, 60_000);
+});
 afterAll(() => pipeline?.stop());
 
 const read = async (path: string) => (await pipeline.api('GET', path)).body;
@@ -31,7 +31,6 @@ const untilInvoices = (customer: string, count: number) =>
   until(
     () => invoicesOf(customer),
     (items) => items.length === count,
-    30_000,
   );
 const untilNothingRuns = () =>
   until(
@@ -89,7 +88,7 @@ it('an organization that turns closing on has what is due billed within seconds,
     is_running: false,
     late_seconds: 0,
   });
-}, 60_000);
+});
 
 it('days that were left are billed in their order, over all customers', async () => {
   const billing_interval = { unit: 'day', count: 1 };
@@ -107,7 +106,7 @@ it('days that were left are billed in their order, over all customers', async ()
     .toSorted((a, b) => Number(a.number) - Number(b.number))
     .map(({ period }: { period: { start: string } }) => (Date.parse(period.start) - today) / dayMs);
   expect(days).toEqual([-4, -4, -3, -3, -2, -2, -1, -1]);
-}, 60_000);
+});
 
 it('what is one invoice is not divided between two steps of a run, however few subscriptions a step takes', async () => {
   const plans = ['one', 'two', 'three'];
@@ -128,7 +127,7 @@ it('what is one invoice is not divided between two steps of a run, however few s
   await untilInvoices('alone', 3);
   await untilNothingRuns();
   for (const customer of ['together', 'family', 'family-a']) expect(await invoicesOf(customer)).toHaveLength(1);
-}, 60_000);
+});
 
 it('a customer that can not be rated stops no other, is tried again after a pause, and is billed once it can be', async () => {
   await untilNothingRuns();
@@ -171,7 +170,7 @@ it('a customer that can not be rated stops no other, is tried again after a paus
   );
   await look();
   await untilInvoices('broken', 1);
-}, 60_000);
+});
 
 it('what is late, and what runs did, is in the metrics of an invoicer', async () => {
   const { url } = pipeline.stack.processes.find(({ name }) => name === 'invoicer') ?? {};
@@ -195,12 +194,11 @@ it('drafts are finalized at their time, once, also where nobody closes', async (
   const [draft, ...more] = await invoicesOf('drafted');
   expect([draft.state, more]).toEqual(['draft', []]);
   expect(await read('/v1/billing-runs/due')).toMatchObject({ billing_periods: { open: 0 } });
-  const finalize_at = new Date(Date.now() + 1_500).toISOString();
+  const finalize_at = new Date(Date.now() + 4_000).toISOString();
   expect((await pipeline.api('PATCH', `/v1/invoices/${draft.id}`, { finalize_at })).status).toBe(200);
   const issued = await until(
     () => read(`/v1/invoices/${draft.id}`),
     ({ state }) => state === 'issued',
-    30_000,
   );
   expect(issued.issued_at >= finalize_at).toBe(true);
   const periods = [{ subscription_id: draft.subscription_id }];
@@ -208,4 +206,4 @@ it('drafts are finalized at their time, once, also where nobody closes', async (
   await untilNothingRuns();
   expect(await invoicesOf('drafted')).toHaveLength(1);
   await pipeline.api('PATCH', '/v1/organization', { invoicing: { draft_minutes: 0 } });
-}, 60_000);
+});

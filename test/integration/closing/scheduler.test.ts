@@ -25,7 +25,7 @@ const stopAll = async (): Promise<void> => {
 
 beforeAll(async () => {
   database = await closingDatabase(inject('serverUrls'));
-}, 60_000);
+});
 afterAll(async () => {
   await stopAll();
   await database?.close();
@@ -38,7 +38,6 @@ const untilRuns = (organizationId: string, count: number) =>
   until(
     () => runsOf(organizationId),
     (runs) => runs.length === count,
-    20_000,
   );
 const second = 1_000;
 const day = 86_400_000;
@@ -55,7 +54,6 @@ describe('what is due', () => {
     await until(
       async () => all.flatMap(({ closed }) => closed).length,
       (count) => count >= 20,
-      20_000,
     );
     expect(await runsOf('org_many')).toEqual([run]);
     expect(all.flatMap(({ faults }) => faults)).toEqual([]);
@@ -68,7 +66,8 @@ describe('what is due', () => {
     start();
     const [run] = await untilRuns('org_soon', 1);
     expect(run?.due_until.getTime()).toBeGreaterThanOrEqual(at);
-    expect(run?.due_until.getTime()).toBeLessThan(at + 2 * second);
+    // Long before the look that comes each minute.
+    expect(run?.due_until.getTime()).toBeLessThan(at + 30 * second);
   });
 
   it('after days of downtime is taken day by day, the oldest first, each when the one before has ended', async () => {
@@ -151,7 +150,7 @@ describe('what is due', () => {
       60_000,
     );
     expect(rows.map(({ organization_id }) => organization_id)).toEqual(ids.toSorted());
-  }, 90_000);
+  });
 
   it('is found although the job of its organization is held by a process that was killed', async () => {
     await addClosingOrganization(database.owner, 'org_held', [new Date(Date.now() - second)]);

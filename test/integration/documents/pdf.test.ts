@@ -138,7 +138,7 @@ describe('an invoice as PDF', () => {
     expect(info).toMatch(/Page size: .*A4/);
   });
 
-  it('of 10,000 lines is made', { timeout: 120_000 }, async () => {
+  it('of 10,000 lines is made', async () => {
     // By a process of its own, as its memory would stay with this one.
     const pdf = openedPdf(await madeApart(10_000));
     await pdf.check();

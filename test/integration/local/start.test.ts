@@ -78,7 +78,7 @@ const sendOnce = async ({ ingest, api_key }: Ready): Promise<{ accepted: number;
       expect(response.status).not.toBe(503);
       return { status: response.status, told: await response.json() };
     },
-    { timeout: 30_000, interval: 100 },
+    { timeout: 60_000, interval: 100 },
   );
   expect(status).toBe(200);
   return told as { accepted: number; duplicates: number };
@@ -98,7 +98,7 @@ afterEach(async () => {
 });
 
 test('one line on stdout once everything answers; the key stays; SIGTERM and SIGINT end all with code 0, and nothing stays behind when the command itself is killed', {
-  timeout: 120_000,
+  timeout: 180_000,
 }, async () => {
   begin();
   const first = await ready();
@@ -125,13 +125,13 @@ test('one line on stdout once everything answers; the key stays; SIGTERM and SIG
       expect(living()).toEqual([]);
     } else {
       child.kill('SIGKILL');
-      await vi.waitFor(() => expect(living()).toEqual([]), { timeout: 30_000, interval: 50 });
+      await vi.waitFor(() => expect(living()).toEqual([]), { timeout: 60_000, interval: 50 });
     }
   }
 });
 
 test('[I5] whatever is killed comes back at its address, and knows what was accepted', {
-  timeout: 120_000,
+  timeout: 180_000,
 }, async () => {
   begin();
   const first = await ready();

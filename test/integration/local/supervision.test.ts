@@ -51,7 +51,7 @@ afterEach(async () => {
 });
 
 test('a second supervisor is refused while the first lives, and ends what it left behind once it was killed', {
-  timeout: 30_000,
+  timeout: 180_000,
 }, async () => {
   const first = await superviseInChild();
   const second = await superviseInChild();
@@ -62,7 +62,7 @@ test('a second supervisor is refused while the first lives, and ends what it lef
   await once(first.child, 'exit');
   // Redis can't know that its supervisor is gone; our services do, by their channel.
   expect(startOf(first.report.redis.pid)).toBeDefined();
-  await vi.waitFor(() => expect(startOf(first.report.service.pid)).toBeUndefined(), { timeout: 5000 });
+  await vi.waitFor(() => expect(startOf(first.report.service.pid)).toBeUndefined(), { timeout: 60_000 });
 
   const lock = lockHome(home);
   await endLeftovers(home, log, ['redis']);
@@ -88,7 +88,7 @@ test('a record whose pid now belongs to another process ends nobody', async () =
 });
 
 test('a service that dies is started again at the same address, and stays down once it is ended', {
-  timeout: 30_000,
+  timeout: 180_000,
 }, async () => {
   const stopping = new AbortController();
   const service = await startFixture({ FIXTURE_PORT: String(await findFreePort()) });
@@ -96,7 +96,7 @@ test('a service that dies is started again at the same address, and stays down o
   const { url } = service;
   const first = await (await fetch(url)).text();
   await fetch(`${url}/crash`).catch(() => {});
-  const second = await vi.waitFor(async () => (await fetch(url)).text(), { timeout: 10_000, interval: 50 });
+  const second = await vi.waitFor(async () => (await fetch(url)).text(), { timeout: 60_000, interval: 50 });
   expect(second).not.toBe(first);
   expect(lines.join('\n')).toContain('exited with code 70');
   stopping.abort();
@@ -104,19 +104,19 @@ test('a service that dies is started again at the same address, and stays down o
   expect(startOf(Number(second))).toBeUndefined();
 });
 
-test('ending a service while it is about to be restarted leaves nothing running', { timeout: 30_000 }, async () => {
+test('ending a service while it is about to be restarted leaves nothing running', async () => {
   const stopping = new AbortController();
   const service = await startFixture({});
   const guard = keepAlive(service, log, stopping.signal);
   process.kill(service.pid, 'SIGKILL');
-  await vi.waitFor(() => expect(lines.join('\n')).toContain('restarting in'), { timeout: 5000, interval: 5 });
+  await vi.waitFor(() => expect(lines.join('\n')).toContain('restarting in'), { timeout: 60_000, interval: 5 });
   stopping.abort();
   await guard.end();
   expect(service.pid).toBe(0);
 });
 
 test('a service that can not start fails after five attempts with the end of its log', {
-  timeout: 60_000,
+  timeout: 180_000,
 }, async () => {
   await expect(startFixture({ FIXTURE_EXIT: '3' })).rejects.toThrow(
     /exited with code 3[\s\S]*giving up as told, with code 3/,

@@ -41,7 +41,7 @@ beforeAll(async () => {
   await migrateAll({ databaseUrl, clickhouseUrl, databasePassword });
   clickhouse = connectClickHouse(clickhouseUrl, { requestTimeoutMs: 30_000, connectionsMax: 4 });
   store = createStoreHistory(clickhouse);
-}, 60_000);
+});
 afterAll(() => clickhouse?.close());
 
 /** All pages, of `limit` rows each. */

@@ -35,7 +35,7 @@ beforeAll(async () => {
   readQuantities = createReadQuantities(clickhouse);
   store = createStoreHistory(clickhouse);
   close = () => clickhouse.close();
-}, 60_000);
+});
 afterAll(() => close?.());
 
 type Sold = {

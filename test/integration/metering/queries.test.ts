@@ -37,7 +37,7 @@ beforeAll(async () => {
   await migrateAll({ databaseUrl, clickhouseUrl, databasePassword });
   clickhouse = connectClickHouse(clickhouseUrl, { requestTimeoutMs: 30_000, connectionsMax: 4 });
   storeHistory = createStoreHistory(clickhouse);
-}, 60_000);
+});
 afterAll(() => clickhouse?.close());
 
 const hourMs = 3_600_000;
@@ -244,7 +244,7 @@ describe('hostile names', () => {
       );
       expect(twice, path).toMatchObject([{ quantity: '5' }]);
     }
-  }, 120_000);
+  });
 });
 
 describe('windows', () => {
@@ -265,7 +265,7 @@ describe('windows', () => {
     // A level of 3 from the second of 8,640 milliseconds on.
     expect(levels[0]?.quantity).toBe('2.999652777778');
     expect(new Set(levels.slice(1).map(({ quantity }) => quantity))).toEqual(new Set(['3']));
-  }, 120_000);
+  });
 });
 
 describe('what is read', () => {

@@ -21,9 +21,15 @@ beforeAll(async () => {
   const stores = await freshStores(inject('serverUrls'));
   await migrateAll({ ...stores, databasePassword });
   const log = createLog('test', 'error');
-  owner = connectPostgres(stores.databaseUrl, { poolMax: 20, log });
+  // Thirty connections are opened at once.
+  const waitMsMax = 60_000;
+  owner = connectPostgres(stores.databaseUrl, { poolMax: 20, log, waitMsMax });
   // An organization has half of a pool.
-  app = connectPostgres(loginUrl(stores.databaseUrl, 'millrace_app', databasePassword), { poolMax: 60, log });
+  app = connectPostgres(loginUrl(stores.databaseUrl, 'millrace_app', databasePassword), {
+    poolMax: 60,
+    log,
+    waitMsMax,
+  });
 });
 afterAll(async () => {
   await app?.close();
@@ -71,7 +77,7 @@ const lanesOf = async (): Promise<number[]> =>
   ).rows.map(({ lane }) => lane);
 const upTo = (count: number): number[] => Array.from({ length: count }, (_, index) => index);
 
-/** Thirty at a time: who waits long for a connection is told so. */
+/** Thirty at a time, which is what an organization has of the pool. */
 const manyAtOnce = async <T>(
   count: number,
   work: (index: number) => Promise<T>,

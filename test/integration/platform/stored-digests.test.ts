@@ -39,7 +39,7 @@ beforeAll(async () => {
   for (const index of [2, 3, 4])
     await pipeline.api('POST', '/v1/customers', { external_id: `customer-${index}`, name: 'C' });
   await pipeline.closePeriod({ period: lastMonth().name });
-}, 60_000);
+});
 afterAll(() => pipeline?.stop());
 
 /** As the owner, past every trigger and foreign key. */
@@ -78,7 +78,7 @@ describe('[I28] what is stored', () => {
     const missed = await missedOf(pipeline.asOwner, changes);
     expect(missed.sort()).toEqual(Object.keys(undigested).sort());
     expect(await verifyAll(pipeline.asOwner)).toEqual([]);
-  }, 180_000);
+  });
 
   it('has no row less: whichever is deleted, its object is named', async () => {
     const deletions: NamedTampering[] = [];
@@ -87,7 +87,7 @@ describe('[I28] what is stored', () => {
       deletions.push({ table, sql: `DELETE FROM ${table} WHERE ctid = $1::tid`, values: [place], named, name: table });
     }
     expect(await missedOf(pipeline.asOwner, deletions)).toEqual([]);
-  }, 120_000);
+  });
 
   it('has no row more: whichever is put in, with an object or alone, is named', async () => {
     const tables = await readTables(pipeline.asOwner);
@@ -129,7 +129,7 @@ describe('[I28] what is stored', () => {
       const alone = { ...added(table, place, change), named, name: `${table} ${JSON.stringify(change)}` };
       expect(await missedOf(pipeline.asOwner, [alone])).toEqual([]);
     }
-  }, 120_000);
+  });
 
   it('is named by the command, kind, id and reason, as many as there are', async () => {
     const { rows } = await pipeline.asOwner.query<{ scopes: string[] }>('SELECT scopes FROM api_keys WHERE id = $1', [

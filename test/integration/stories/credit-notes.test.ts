@@ -26,7 +26,7 @@ beforeAll(async () => {
   await rate('jp', '10');
   await rate('five', '5');
   await rate('hu', '27');
-}, 60_000);
+});
 afterAll(() => pipeline?.stop());
 
 const refused = async (path: string, body: object): Promise<Body> => {

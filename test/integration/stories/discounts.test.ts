@@ -19,7 +19,7 @@ beforeAll(async () => {
     ['nyc', '4.5'],
   ])
     await sandbox.made('/v1/tax-rates', { code, name: code, percentage, country: 'US', state: 'NY' });
-}, 60_000);
+});
 afterAll(() => pipeline?.stop());
 
 const flat = (code: string, amount: string) => flatCharge(code, amount, { timing: 'advance' });

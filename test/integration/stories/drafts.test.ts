@@ -12,7 +12,7 @@ beforeAll(async () => {
   pipeline = await startPipeline(inject('serverUrls'));
   sandbox = await sandboxOf(pipeline);
   await sandbox.made('/v1/meters', { code: 'calls', name: 'Calls', event: 'call', aggregation: 'count' });
-}, 60_000);
+});
 afterAll(() => pipeline?.stop());
 
 const calls = metered('0.50');

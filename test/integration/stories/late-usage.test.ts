@@ -20,7 +20,7 @@ beforeAll(async () => {
     aggregation: 'weighted_sum',
     property: 'change',
   });
-}, 60_000);
+});
 afterAll(async () => {
   await expectRatedAgain(pipeline, sandbox);
   await pipeline.stop();

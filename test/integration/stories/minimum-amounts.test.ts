@@ -13,7 +13,7 @@ beforeAll(async () => {
   sandbox = await sandboxOf(pipeline);
   await sandbox.made('/v1/meters', { code: 'calls', name: 'Calls', event: 'call', aggregation: 'count' });
   await sandbox.made('/v1/tax-rates', { code: 'de', name: 'USt', percentage: '10', country: 'DE' });
-}, 60_000);
+});
 afterAll(() => pipeline?.stop());
 
 const calls = metered('0.50');

@@ -33,7 +33,7 @@ beforeAll(async () => {
     await plan('arrears', { ...fee, timing: 'arrears' });
     await plan('either', { ...fee, currency_options: { EUR } });
   }
-}, 60_000);
+});
 afterAll(() => pipeline?.stop());
 
 type Body = Awaited<ReturnType<Sandbox['made']>>;
@@ -103,7 +103,7 @@ describe('a family on a test clock', () => {
     await patch(sandbox, child.grand, { parent_id: child.b });
     await sandbox.made(`/v1/subscriptions/${id}/cancel`, { at: 'now' });
     await life.until('2027-02-02T00:00:00Z');
-  }, 60_000);
+  });
 
   it('has one invoice for all that falls due together in a currency, and what was charged goes back where it was', async () => {
     // The parent has no usage, and waits with its child for late events.
@@ -218,7 +218,7 @@ describe('a family on a test clock', () => {
     await sandbox.made(`/v1/customers/${lowest}/archive`, {});
     const refused = await sandbox.api('POST', `/v1/customers/${first}/erase`, {});
     expect([refused.status, refused.body.error_code]).toEqual([409, 'CUSTOMER_IN_USE']);
-  }, 30_000);
+  });
 });
 
 describe('a run of one customer', () => {
@@ -283,7 +283,7 @@ describe('a run of one customer', () => {
     await patch(live, child, { parent_id: after });
     expect((await pipeline.closePeriod(run)).body).toMatchObject({ failures: 0, invoices_issued: 1 });
     expect([await totals(before), await totals(after)]).toEqual([['10.00'], []]);
-  }, 60_000);
+  });
 
   it('2,000 subscriptions of children are one invoice, whose numbers and hashes hold', async () => {
     const parent = await made();
@@ -313,5 +313,5 @@ describe('a run of one customer', () => {
       [run.body.id],
     );
     expect(rows).toEqual([{ shards: 1n }]);
-  }, 60_000);
+  });
 });

@@ -362,7 +362,7 @@ describe('refused as a whole', () => {
   ])('[I27] a container with %s', async (_name, body) => {
     const start = performance.now();
     expect(await refusalOf(body)).toEqual(['MALFORMED_BODY', expect.any(String)]);
-    expect(performance.now() - start).toBeLessThan(1_000);
+    expect(performance.now() - start).toBeLessThan(5_000);
   });
 
   it('[I27] any container that is cut off or changed in one byte is read or refused, and never ends in a bug', async () => {

@@ -158,7 +158,7 @@ describe('a body', () => {
     ]) {
       const begin = performance.now();
       reasonOf(text);
-      expect(performance.now() - begin).toBeLessThan(1_000);
+      expect(performance.now() - begin).toBeLessThan(5_000);
     }
   });
 });
