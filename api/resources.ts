@@ -85,6 +85,7 @@ import { type SimulationPorts, simulationRoutes } from './simulations/simulation
 import { simulationStore } from './simulations/simulations.postgres.ts';
 import { cancellationRoutes } from './subscription-views/cancellation-routes.ts';
 import { cancellationReader } from './subscription-views/cancellations.postgres.ts';
+import { previewChange } from './subscription-views/preview-change.ts';
 import { renewalRoutes } from './subscription-views/renewal-routes.ts';
 import { trialRoutes } from './subscription-views/trial-routes.ts';
 import { trialReader } from './subscription-views/trials.postgres.ts';
@@ -192,7 +193,8 @@ export const resourceRoutes: readonly ((routes: Routes, ports: ApiPorts) => void
   invoiceExportRoutes,
   priceOverrideRoutes,
   subscriptionRoutes,
-  subscriptionChangeRoutes,
+  (routes, ports) =>
+    subscriptionChangeRoutes(routes, { ...ports, previewChange: (...asked) => previewChange(ports, ...asked) }),
   oneTimeChargeRoutes,
   discountRoutes,
   quoteRoutes,

@@ -12,7 +12,7 @@ import type { QuotedPrice } from '#schemas/quote.ts';
 import type { RatingPolicy } from '#schemas/rated-line.ts';
 import type { SubscriptionTerms } from '#schemas/subscription-terms.ts';
 import type { PlanName } from '../catalog/plan-versions.postgres.ts';
-import { lastPeriodEnd, previewedLinesJson, ratedPart, schedulesByVersion } from '../subscriptions/preview-change.ts';
+import { lastPeriodEnd, previewedLinesJson, ratedPart, schedulesByVersion } from '../subscriptions/changed-parts.ts';
 import type { NewSubscription } from '../subscriptions/subscriptions.postgres.ts';
 
 export type QuotePreviewFacts = {

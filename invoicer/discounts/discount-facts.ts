@@ -6,6 +6,7 @@ import type { Amount, RoundingMode } from '#schemas/money.ts';
 import type { Instant } from '#schemas/period.ts';
 import type { RatedLine } from '#schemas/rated-line.ts';
 import type { BilledBefore } from '../corrections/billed-before.ts';
+import type { UnwrittenCredit } from '../corrections/unwritten-credits.ts';
 import type { PriceOfLine } from './free-units.ts';
 
 /** A billing period of an invoice, as discounts look at it. */
@@ -59,17 +60,6 @@ export type DiscountedInvoices = {
   readonly creditIds: readonly string[];
   /** The price overrides that their lines were rated by. */
   readonly priceOverrideIds: readonly string[];
-};
-
-/** What a credit that is not written down is told by. */
-export type UnwrittenCredit = {
-  readonly id: string;
-  readonly subscriptionId: string;
-  readonly billingEnd: Instant;
-  readonly pricedAt: Instant;
-  readonly item: string;
-  readonly interval: { readonly unit: string; readonly count: number };
-  readonly isCounted: boolean;
 };
 
 /** Billing periods that are not written down, by id, and those of them that are credits. */
