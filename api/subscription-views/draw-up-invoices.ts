@@ -2,18 +2,21 @@
  * What of subscriptions lies ahead and was rated, as invoices: by the rules of the invoicer, with the terms, the
  * discounts and the taxes of who pays. Nothing is written.
  */
+import assert from 'node:assert/strict';
 import { periodIdOf } from '#schemas/billing-period.ts';
 import type { Currency } from '#schemas/currency.ts';
 import type { DuePart, PartTiming } from '#schemas/due-parts.ts';
 import type { DraftInvoice, InvoiceTerms } from '#schemas/invoice.ts';
 import type { Instant } from '#schemas/period.ts';
+import type { RatedLine } from '#schemas/rated-line.ts';
 import type { UnwrittenCredit } from '../../invoicer/corrections/unwritten-credits.ts';
-import type { UnwrittenPeriods } from '../../invoicer/discounts/discount-facts.ts';
+import type { SupposedDiscounts, UnwrittenPeriods } from '../../invoicer/discounts/discount-facts.ts';
 import { draftInvoice, type RatedPeriod } from '../../invoicer/invoices/draft-invoice.ts';
 import type { Payer } from '../../rater/run/payer-statements.ts';
 import { type ReduceDraftPorts, reduceDrafts } from '../coupons/reduce-drafts.ts';
 import type { Db } from '../route/define-route.ts';
 import type { RatedPart } from './rate-upcoming.ts';
+import type { UpcomingSubscription } from './upcoming-parts.ts';
 
 export type DrawUpPorts = ReduceDraftPorts & {
   readonly billedWith: {
@@ -115,6 +118,12 @@ const unwrittenPeriods = (rated: readonly RatedPart[]): UnwrittenPeriods => {
   };
 };
 
+type DrawnAt = {
+  readonly watermark: bigint;
+  readonly now: Instant;
+  readonly supposed?: SupposedDiscounts | undefined;
+};
+
 /** Who pays for each part. */
 export const payersOf = async (
   { billedWith }: Pick<DrawUpPorts, 'billedWith'>,
@@ -134,7 +143,7 @@ export const drawUpInvoices = async (
   ports: DrawUpPorts,
   db: Db,
   sets: readonly (readonly DueTogether[])[],
-  { watermark, now }: { readonly watermark: bigint; readonly now: Instant },
+  { watermark, now, supposed }: DrawnAt,
 ): Promise<readonly (readonly InvoiceAhead[])[]> => {
   const due = sets.flat();
   const termsOf = await ports.payerTerms(
@@ -150,6 +159,32 @@ export const drawUpInvoices = async (
   );
   const parts = due.flatMap((one) => one.parts);
   const lines = parts.flatMap(({ known, ofUsage }) => [...known, ...ofUsage]);
-  const contents = (await reduceDrafts(ports, db, drafts, lines, unwrittenPeriods(parts))).values();
+  const unwritten = { ...unwrittenPeriods(parts), supposed };
+  const contents = (await reduceDrafts(ports, db, drafts, lines, unwritten)).values();
   return drawn.map((set) => set.map((one) => ({ ...one, content: contents.next().value ?? one.content })));
+};
+
+/** Of lines that a subscription is charged first which is not there yet. */
+export const drawUpFirst = async (
+  ports: DrawUpPorts,
+  db: Db,
+  {
+    subscription,
+    lines,
+    ...at
+  }: {
+    readonly subscription: UpcomingSubscription;
+    readonly lines: readonly { readonly part: DuePart; readonly line: RatedLine }[];
+    readonly supposed: SupposedDiscounts;
+    readonly now: Instant;
+  },
+): Promise<DraftInvoice> => {
+  const parts = [...Map.groupBy(lines, ({ part }) => part)].map(([part, own]): RatedPart => {
+    const known = own.map(({ line }) => line);
+    return { subscription, externalId: '', oneTimeRows: new Map(), part, known, ofUsage: [], failure: undefined };
+  });
+  const { id: payerId } = (await payersOf(ports, db, parts))(parts[0] as RatedPart);
+  const [drawn] = (await drawUpInvoices(ports, db, [[{ payerId, parts }]], { watermark: 0n, ...at })).flat();
+  assert(drawn, 'there are lines');
+  return drawn.content;
 };

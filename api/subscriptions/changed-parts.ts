@@ -5,6 +5,7 @@
  */
 import assert from 'node:assert/strict';
 import { type BillingCycle, periodAt } from '#schemas/billing-cycle.ts';
+import { periodIdOf } from '#schemas/billing-period.ts';
 import {
   type ChargeSchedule,
   chargeSchedules,
@@ -111,7 +112,7 @@ export const ratedPart = (
   const { timeZone } = subscription.cycle;
   const lines = ratePlan(
     {
-      billingPeriodId: '',
+      billingPeriodId: periodIdOf(subscription.id, part),
       subscriptionId: subscription.id,
       customerId: subscription.customerId,
       planVersionId: part.planVersionId,

@@ -58,7 +58,11 @@ export const discountFacts = async (
   const before = await chargedBefore(db, invoices, unwritten);
   const since = endedSince(before.billedBefore);
   const found = await db.query<HeldRow>(heldStatement, [organizationId, customerIds, since]);
-  const standing = { ...standingFromRows(found.rows), ...before };
+  const { supposed } = unwritten ?? {};
+  const stored = { ...standingFromRows(found.rows), ...before };
+  const standing = supposed
+    ? { ...stored, rounding: supposed.rounding, held: [...stored.held, ...supposed.held] }
+    : stored;
   if (hasNoDiscounts(standing)) return undefined;
   const charges = freeCharges(standing.held);
   const periods = await db.query<PeriodRow>(periodsStatement, [organizationId, billingPeriodIds]);
@@ -68,5 +72,7 @@ export const discountFacts = async (
       ? (await db.query<OverrideRow>(overridesStatement, [organizationId, priceOverrideIds])).rows
       : [];
   const rows = { periods: periods.rows, versions: versions.rows, overrides };
-  return factsFromRows(standing, rows, unwritten?.periods);
+  const facts = factsFromRows(standing, rows, unwritten?.periods);
+  if (!supposed) return facts;
+  return { ...facts, priceOf: (line, overrideId) => supposed.priceOf(line) ?? facts.priceOf(line, overrideId) };
 };

@@ -4,6 +4,7 @@ import type { PartTiming } from '#schemas/due-parts.ts';
 import type { InvoiceDiscount } from '#schemas/invoice.ts';
 import type { Amount, RoundingMode } from '#schemas/money.ts';
 import type { Instant } from '#schemas/period.ts';
+import type { Price } from '#schemas/price/price.ts';
 import type { RatedLine } from '#schemas/rated-line.ts';
 import type { BilledBefore } from '../corrections/billed-before.ts';
 import type { UnwrittenCredit } from '../corrections/unwritten-credits.ts';
@@ -66,6 +67,15 @@ export type DiscountedInvoices = {
 export type UnwrittenPeriods = {
   readonly periods: ReadonlyMap<string, DiscountedPeriod>;
   readonly credits: readonly UnwrittenCredit[];
+  readonly supposed?: SupposedDiscounts | undefined;
+};
+
+/** Discounts that would be there if a quote was accepted, and prices that would stand. */
+export type SupposedDiscounts = {
+  readonly rounding: RoundingMode;
+  readonly held: readonly HeldDiscount[];
+  /** Undefined where the price is as it stands. */
+  readonly priceOf: (line: RatedLine) => Price | undefined;
 };
 
 /** Of an issued invoice. */

@@ -64,6 +64,7 @@ export const useCases = new Set([
   'api/runs/wait-for-run.ts',
   'api/subscriptions/add-one-time-charge.ts',
   'api/quotes/quote-life.ts',
+  'api/quotes/quoted-coupon.ts',
   'api/quotes/quote-offer.ts',
   'api/quotes/quote-terms.ts',
   'api/plan-migrations/ask-migration.ts',
