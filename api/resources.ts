@@ -85,6 +85,8 @@ import { type SimulationPorts, simulationRoutes } from './simulations/simulation
 import { simulationStore } from './simulations/simulations.postgres.ts';
 import { cancellationRoutes } from './subscription-views/cancellation-routes.ts';
 import { cancellationReader } from './subscription-views/cancellations.postgres.ts';
+import { drawUpFirst } from './subscription-views/draw-up-invoices.ts';
+import { previewChange } from './subscription-views/preview-change.ts';
 import { renewalRoutes } from './subscription-views/renewal-routes.ts';
 import { trialRoutes } from './subscription-views/trial-routes.ts';
 import { trialReader } from './subscription-views/trials.postgres.ts';
@@ -166,13 +168,19 @@ export type ApiPorts = ReturnType<typeof createStores> &
   RatingRunPorts &
   SimulationPorts &
   TestClockPorts &
-  QuotePorts &
+  Omit<QuotePorts, 'drawUpFirst'> &
   PlanMigrationPorts &
   ExplainPorts &
   EventPorts &
   AmendmentPorts &
   ReconciliationPorts &
   ApiKeyPorts;
+
+/** What routes of rooms that come first say of invoices ahead. */
+const withFirstInvoice = (ports: ApiPorts): QuotePorts => ({
+  ...ports,
+  drawUpFirst: (db, first) => drawUpFirst(ports, db, first),
+});
 
 /** In the order in which documents show them. */
 export const resourceRoutes: readonly ((routes: Routes, ports: ApiPorts) => void)[] = [
@@ -192,11 +200,12 @@ export const resourceRoutes: readonly ((routes: Routes, ports: ApiPorts) => void
   invoiceExportRoutes,
   priceOverrideRoutes,
   subscriptionRoutes,
-  subscriptionChangeRoutes,
+  (routes, ports) =>
+    subscriptionChangeRoutes(routes, { ...ports, previewChange: (...asked) => previewChange(ports, ...asked) }),
   oneTimeChargeRoutes,
   discountRoutes,
-  quoteRoutes,
-  quoteLinkRoutes,
+  (routes, ports) => quoteRoutes(routes, withFirstInvoice(ports)),
+  (routes, ports) => quoteLinkRoutes(routes, withFirstInvoice(ports)),
   planMigrationRoutes,
   renewalRoutes,
   trialRoutes,

@@ -40,15 +40,16 @@ const discountedInvoices = (
   };
 };
 
-/** As if they were issued one after the other; `lines` are those that they were drafted of. */
+/** What is read is read once for all sets. In the order of the drafts, set after set. */
 export const discountDrafts = async (
   { discountFacts }: DiscountDraftPorts,
   db: Db,
-  drafts: readonly DraftToDiscount[],
+  sets: readonly (readonly DraftToDiscount[])[],
   lines: readonly RatedLine[],
   unwritten?: UnwrittenPeriods,
 ): Promise<readonly DraftInvoice[]> => {
+  const drafts = sets.flat();
   if (drafts.length === 0) return [];
   const facts = await discountFacts(db, discountedInvoices(db.organizationId, drafts, lines), unwritten);
-  return discountInvoices(drafts, lines, facts).map(({ draft }) => draft);
+  return sets.flatMap((set) => discountInvoices(set, lines, facts).map(({ draft }) => draft));
 };

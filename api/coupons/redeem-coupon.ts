@@ -18,7 +18,7 @@ export type RedeemPorts = {
   readonly coupons: Pick<CouponStore, 'lockCoupon' | 'countRedemption'>;
   readonly promotionCodes: Pick<
     PromotionCodeStore,
-    'activePromotionCode' | 'lockPromotionCode' | 'countCodeRedemption'
+    'activePromotionCode' | 'promotionCode' | 'lockPromotionCode' | 'countCodeRedemption'
   >;
   readonly discounts: Pick<DiscountStore, 'redemptionFacts' | 'addDiscount'>;
 };
@@ -64,20 +64,24 @@ export const redemptionFaults = (
   ];
 };
 
-export type Asked = { readonly coupon?: string; readonly promotionCode?: string };
+/** One of them: a coupon, or a promotion code as it is written, or by its id. */
+export type Asked = { readonly coupon?: string; readonly promotionCode?: string; readonly promotionCodeId?: string };
 
 const lockAsked = async (
   { coupons, promotionCodes }: RedeemPorts,
   db: Db,
-  { coupon: name = '', promotionCode }: Asked,
+  { coupon: name = '', promotionCode, promotionCodeId }: Asked,
 ): Promise<{ readonly coupon: Coupon; readonly code: PromotionCode | undefined }> => {
-  if (promotionCode === undefined) {
+  if (promotionCode === undefined && promotionCodeId === undefined) {
     const coupon = found(await coupons.lockCoupon(db, name), 'COUPON_NOT_FOUND');
     return { coupon, code: undefined };
   }
-  const active = found(await promotionCodes.activePromotionCode(db, promotionCode), 'PROMOTION_CODE_NOT_FOUND');
-  const coupon = found(await coupons.lockCoupon(db, active.couponId), 'COUPON_NOT_FOUND');
-  return { coupon, code: await promotionCodes.lockPromotionCode(db, active.id) };
+  const asked = promotionCodeId
+    ? promotionCodes.promotionCode(db, promotionCodeId)
+    : promotionCodes.activePromotionCode(db, promotionCode ?? '');
+  const code = found(await asked, 'PROMOTION_CODE_NOT_FOUND');
+  const coupon = found(await coupons.lockCoupon(db, code.couponId), 'COUPON_NOT_FOUND');
+  return { coupon, code: await promotionCodes.lockPromotionCode(db, code.id) };
 };
 
 /** `hour` is that of who redeems it, or of its test clock. */

@@ -15,22 +15,20 @@ import { policyOf, ratePlan } from '../../rater/price/rate.ts';
 import { billableReader } from '../../rater/run/billable-periods.ts';
 import { periodsToMeasure } from '../../rater/run/measured-periods.ts';
 import { pricesToRead } from '../../rater/run/price-spans.ts';
-import { type DiscountDraftPorts, discountDrafts } from '../coupons/discount-drafts.ts';
+import { type ReduceDraftPorts, reduceDraft } from '../coupons/reduce-drafts.ts';
 import type { Db } from '../route/define-route.ts';
 import type { UpcomingReader } from '../subscription-views/upcoming.postgres.ts';
-import { type TaxDraftPorts, taxDraft } from '../taxes/tax-drafts.ts';
 import type { ReadUsage } from '../usage/usage.clickhouse.ts';
 import type { ReadWatermark } from '../usage/watermark.postgres.ts';
 import type { DraftPeriod, InvoiceDraft, InvoiceDraftStore } from './drafts.postgres.ts';
 
-export type ComputeDraftPorts = TaxDraftPorts &
-  DiscountDraftPorts & {
-    readonly readUsage: ReadUsage;
-    readonly readWatermark: ReadWatermark;
-    readonly upcoming: Pick<UpcomingReader, 'versions' | 'meters' | 'prices'>;
-    readonly organizations: { readonly organization: (db: Db) => Promise<{ readonly rounding: PolicyRounding }> };
-    readonly invoiceDrafts: Pick<InvoiceDraftStore, 'periodRows' | 'computedLines' | 'linesBefore'>;
-  };
+export type ComputeDraftPorts = ReduceDraftPorts & {
+  readonly readUsage: ReadUsage;
+  readonly readWatermark: ReadWatermark;
+  readonly upcoming: Pick<UpcomingReader, 'versions' | 'meters' | 'prices'>;
+  readonly organizations: { readonly organization: (db: Db) => Promise<{ readonly rounding: PolicyRounding }> };
+  readonly invoiceDrafts: Pick<InvoiceDraftStore, 'periodRows' | 'computedLines' | 'linesBefore'>;
+};
 
 export type ComputedDraft = { readonly content: DraftInvoice; readonly asOf: Instant };
 
@@ -98,10 +96,8 @@ export const computeDraft = async (
   const { id, customerId, currency } = draft;
   const parties = { customerId, currency, terms };
   const discountIds = draft.overrides.discounts ?? [];
-  const reduced = async (content: DraftInvoice, rated: readonly RatedLine[]) => {
-    const [discounted] = await discountDrafts(ports, db, [{ draft: content, discountIds, issuedAt: now }], rated);
-    return taxDraft(ports, db, discounted ?? content, now);
-  };
+  const reduced = (content: DraftInvoice, rated: readonly RatedLine[]) =>
+    reduceDraft(ports, db, { draft: content, discountIds, issuedAt: now }, rated);
   if (draft.kind === 'one_off') return { content: await reduced(oneOffInvoice(parties, draft.items), []), asOf: now };
   const isLarge = periods.length > computedPeriodsMax;
   const watermark = isLarge ? (draft.watermark ?? 0n) : await ports.readWatermark(db);

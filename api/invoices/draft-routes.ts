@@ -13,12 +13,11 @@ import type { Instant } from '#schemas/period.ts';
 import { hourOf } from '#schemas/subscription-state.ts';
 import { oneOffInvoice } from '../../invoicer/invoices/draft-invoice.ts';
 import type { OrganizationStore } from '../access/organization.postgres.ts';
-import { type DiscountDraftPorts, discountDrafts } from '../coupons/discount-drafts.ts';
 import type { DiscountStore } from '../coupons/discounts.postgres.ts';
+import { type ReduceDraftPorts, reduceDraft } from '../coupons/reduce-drafts.ts';
 import type { CustomerStore } from '../customers/customers.postgres.ts';
 import type { Db, Routes } from '../route/define-route.ts';
 import { found, readInstant, refuseFaults } from '../route/resource-fields.ts';
-import { type TaxDraftPorts, taxDraft } from '../taxes/tax-drafts.ts';
 import { type ChangeIssuedPorts, changeIssued } from './change-issued.ts';
 import { draftEntry, draftHeadJson, lastingDraft } from './draft-json.ts';
 import type { InvoiceDraft, InvoiceDraftStore } from './drafts.postgres.ts';
@@ -28,8 +27,7 @@ import { itemsOf } from './write-one-off.ts';
 
 export type InvoiceDraftPorts = FinalizePorts &
   ChangeIssuedPorts &
-  DiscountDraftPorts &
-  TaxDraftPorts & {
+  ReduceDraftPorts & {
     readonly discounts: Pick<DiscountStore, 'heldDiscounts'>;
     readonly invoiceDrafts: InvoiceDraftStore;
     readonly payerTerms: PayerTerms;
@@ -81,8 +79,7 @@ const reduceOneOff = async (
       held.has(id) ? [] : [{ field: `discounts[${index}]`, code: 'not_found', message }],
     ),
   );
-  const [discounted] = await discountDrafts(ports, db, [{ draft: content, discountIds, issuedAt: hour }], []);
-  return taxDraft(ports, db, discounted ?? content, hour);
+  return reduceDraft(ports, db, { draft: content, discountIds, issuedAt: hour }, []);
 };
 
 const refuseStateOfDraft = (state: InvoiceState): never => {

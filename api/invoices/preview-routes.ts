@@ -4,7 +4,6 @@ import { InvoicePreview, InvoicePreviewAsked } from '#schemas/http/invoice-previ
 import { formatInstant } from '#schemas/instant.ts';
 import { linesToJson, periodsToJson } from '#schemas/invoice/content-3.ts';
 import { laterLineToJson, termsToJson } from '#schemas/invoice/content-4.ts';
-import { discountToJson, taxToJson } from '#schemas/invoice/content-parts.ts';
 import { hashedLine } from '#schemas/invoice/hashed-parts.ts';
 import { formatMinorUnits } from '#schemas/money.ts';
 import type { Instant } from '#schemas/period.ts';
@@ -12,18 +11,22 @@ import { hourOf } from '#schemas/subscription-state.ts';
 import type { CustomerStore } from '../customers/customers.postgres.ts';
 import type { Db, Routes } from '../route/define-route.ts';
 import { found, readInstant, refuseFaults } from '../route/resource-fields.ts';
+import { totalsToJson } from '../route/totals-json.ts';
+import type { InvoiceAhead } from '../subscription-views/draw-up-invoices.ts';
 import type { Subscription, SubscriptionStore } from '../subscriptions/subscriptions.postgres.ts';
-import { type PreviewedInvoice, type PreviewPorts, previewInvoices } from './preview-invoice.ts';
+import type { BilledWith } from './billed-with.postgres.ts';
+import { type PreviewPorts, previewInvoices } from './preview-invoice.ts';
 
 export type InvoicePreviewPorts = PreviewPorts & {
   readonly subscriptions: Pick<SubscriptionStore, 'subscription' | 'subscriptionsById'>;
   readonly customers: Pick<CustomerStore, 'payer'>;
+  readonly billedWith: Pick<BilledWith, 'billedSubscriptions'>;
 };
 
 const aheadMsMax = 366 * 86_400_000;
 
-const previewJson = ({ dueAt, content, failures }: PreviewedInvoice) => {
-  const { currency, customerId, lines, subtotal, discounts, discountTotal, taxes, taxTotal, total } = content;
+const previewJson = ({ dueAt, content, failures }: InvoiceAhead) => {
+  const { currency, customerId, lines, subtotal } = content;
   return {
     due_at: formatInstant(dueAt),
     customer_id: customerId,
@@ -35,11 +38,7 @@ const previewJson = ({ dueAt, content, failures }: PreviewedInvoice) => {
       lines.map((line) => ({ ...hashedLine(line, currency), ...laterLineToJson(line, content) })),
     ),
     subtotal: formatMinorUnits(subtotal, currency),
-    discounts: discounts.map((discount) => discountToJson(discount, currency)),
-    discount_total: formatMinorUnits(discountTotal, currency),
-    taxes: taxes.map((tax) => taxToJson(tax, currency)),
-    tax_total: formatMinorUnits(taxTotal, currency),
-    total: formatMinorUnits(total, currency),
+    ...totalsToJson(content, currency),
     failures: failures.map(({ subscriptionId, message }) => ({ subscription_id: subscriptionId, message })),
   };
 };

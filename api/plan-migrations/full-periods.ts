@@ -13,7 +13,7 @@ import type { Instant } from '#schemas/period.ts';
 import type { PlanTermsJson } from '#schemas/plan.ts';
 import type { RatingPolicy } from '#schemas/rated-line.ts';
 import { planItem, termsAt } from '#schemas/subscription-terms.ts';
-import { ratedPart } from '../subscriptions/preview-change.ts';
+import { ratedPart } from '../subscriptions/changed-parts.ts';
 import type { Subscription } from '../subscriptions/subscriptions.postgres.ts';
 
 export type FullPeriod = { readonly interval: Interval; readonly amount: string };

@@ -1,18 +1,17 @@
 /**
- * What a quote would charge without usage, by the rater's own rules and at its prices: the first invoice, and the first
- * billing period that is charged whole. Pure.
+ * What a quote would charge without usage, by the rater's own rules and at its prices: the lines of the first invoice,
+ * and the first billing period that is charged whole. Pure.
  */
 import { periodAt } from '#schemas/billing-cycle.ts';
 import type { Currency } from '#schemas/currency.ts';
 import { type DuePart, dueParts, rememberedPeriods } from '#schemas/due-parts.ts';
-import { formatInstant } from '#schemas/instant.ts';
 import { formatPeriod } from '#schemas/period.ts';
 import { type ChargeJson, chargeJsonIn, type PlanTermsJson } from '#schemas/plan.ts';
 import type { QuotedPrice } from '#schemas/quote.ts';
 import type { RatingPolicy } from '#schemas/rated-line.ts';
 import type { SubscriptionTerms } from '#schemas/subscription-terms.ts';
 import type { PlanName } from '../catalog/plan-versions.postgres.ts';
-import { lastPeriodEnd, previewedLinesJson, ratedPart, schedulesByVersion } from '../subscriptions/preview-change.ts';
+import { lastPeriodEnd, previewedLinesJson, ratedPart, schedulesByVersion } from '../subscriptions/changed-parts.ts';
 import type { NewSubscription } from '../subscriptions/subscriptions.postgres.ts';
 
 export type QuotePreviewFacts = {
@@ -35,6 +34,9 @@ export const chargesQuoted = (
     return [quoted ? { ...json, price: quoted.price } : json];
   });
 
+/** The subscription is not there yet, and nothing is stored of it. */
+export const quotedSubscriptionId = 'sub_00000000000000000000000000000000';
+
 export const previewQuote = (
   subscription: NewSubscription,
   prices: readonly QuotedPrice[],
@@ -55,7 +57,7 @@ export const previewQuote = (
   const end = Math.max(whole.end, lastPeriodEnd(subscription.cycle, schedules, begin));
   const time = { start: subscription.startedAt - 1, end };
   const parts = dueParts(terms, (id) => schedules.get(id) ?? [], [], time, rememberedPeriods());
-  const ratedBy = { ...subscription, id: '' };
+  const ratedBy = { ...subscription, id: quotedSubscriptionId };
   const lines = (some: readonly DuePart[]) =>
     some.flatMap((part) => ratedPart(part, ratedBy, { versions: quoted, policy }));
   const isWithin = ({ billing, timing }: Pick<DuePart, 'billing' | 'timing'>): boolean =>
@@ -65,17 +67,7 @@ export const previewQuote = (
   const dueAt = charged[0]?.part.dueAt;
   return {
     currency,
-    first_invoice:
-      dueAt === undefined
-        ? null
-        : {
-            due_at: formatInstant(dueAt),
-            ...previewedLinesJson(
-              charged.filter(({ part }) => part.dueAt === dueAt),
-              planNames,
-              currency,
-            ),
-          },
+    first: dueAt === undefined ? undefined : { dueAt, lines: charged.filter(({ part }) => part.dueAt === dueAt) },
     full_period: {
       period: formatPeriod(whole),
       ...previewedLinesJson(

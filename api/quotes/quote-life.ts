@@ -11,6 +11,8 @@ import { allowedQuoteActions, type QuoteAction, type QuoteLife, quoteStateAt } f
 import { hourOf } from '#schemas/subscription-state.ts';
 import { addOverride, type OverridePorts } from '../catalog/override-price.ts';
 import type { PriceOverride } from '../catalog/price-overrides.postgres.ts';
+import type { Discount } from '../coupons/discounts.postgres.ts';
+import type { RedeemPorts } from '../coupons/redeem-coupon.ts';
 import { customerJson } from '../customers/customer-routes.ts';
 import type { Customer, CustomerStore } from '../customers/customers.postgres.ts';
 import type { Db, ObjectChange } from '../route/define-route.ts';
@@ -19,6 +21,7 @@ import type { StartPorts } from '../subscriptions/start-subscription.ts';
 import type { Subscription } from '../subscriptions/subscriptions.postgres.ts';
 import { quoteContentHash } from './quote-content.ts';
 import { type Asking, decideQuoted, pinnedCatalog, pinQuote, type TermsPorts } from './quote-terms.ts';
+import { redeemQuoted } from './quoted-coupon.ts';
 import type { Quote, QuoteReply, QuoteStore } from './quotes.postgres.ts';
 
 export type QuoteLifePorts = TermsPorts &
@@ -26,6 +29,9 @@ export type QuoteLifePorts = TermsPorts &
     readonly quotes: QuoteStore;
     readonly customers: Pick<CustomerStore, 'payer' | 'customer' | 'changeCustomer' | 'customerId'>;
     readonly subscriptions: StartPorts['subscriptions'];
+    readonly coupons: RedeemPorts['coupons'];
+    readonly promotionCodes: RedeemPorts['promotionCodes'];
+    readonly discounts: RedeemPorts['discounts'];
     /** What is kept of a token. */
     readonly hashKey: (key: string) => Buffer;
   };
@@ -126,6 +132,7 @@ export type AcceptedQuote = {
     | {
         readonly subscription: Subscription;
         readonly overrides: readonly PriceOverride[];
+        readonly discount: Discount | undefined;
         readonly changes: readonly ObjectChange[];
       }
     | undefined;
@@ -174,7 +181,8 @@ const standPrices = async (
  *
  *   1. the subscription begins, by the rules of every subscription, in the versions that the quote holds;
  *   2. its prices stand, as price overrides of this customer from its start on;
- *   3. the quote is accepted, and names it.
+ *   3. its coupon is redeemed, under the lock of that, for the subscription;
+ *   4. the quote is accepted, and names it.
  *
  * Where one of them is refused nothing is done, and the quote can still be accepted.
  */
@@ -202,10 +210,12 @@ export const acceptQuote = async (
       'SUBSCRIPTION_ALREADY_ACTIVE',
     );
     const overrides = await standPrices(ports, db, quote, subscription, nowMs);
+    const { coupon } = quote.terms;
+    const discount = coupon && (await redeemQuoted(ports, db, coupon, subscription, { hour: nowMs, now }));
     const reply: QuoteReply = { accepted_by: acceptedBy };
     const settlement = { state: 'accepted', subscriptionId: subscription.id, reply, ownKey: customer.ownKey } as const;
     const accepted = await ports.quotes.settleQuote(db, quote, settlement, now);
-    return { quote: accepted, customer, made: { subscription, overrides, changes } };
+    return { quote: accepted, customer, made: { subscription, overrides, discount, changes } };
   });
 };
 
@@ -253,7 +263,8 @@ export const reviseQuote = async (
   await offeredCustomer(ports, db, quote.customerId);
   const { customerId, planId, currency, startsAt, validUntil, metadata } = quote;
   const addOns = quote.terms.add_ons.map((one) => ({ ...one, plan_version_id: null }));
-  const terms = { ...quote.terms, add_ons: addOns };
+  const coupon = quote.terms.coupon && { coupon: { ...quote.terms.coupon, offer: null } };
+  const terms = { ...quote.terms, add_ons: addOns, ...coupon };
   const draft = { customerId, planId, currency, terms, startsAt, validUntil, metadata, revisionOf: quote.id };
   return ports.quotes.addQuote(db, draft, new Date(hourMs));
 };

@@ -48,7 +48,7 @@ export const quoteLinkRoutes = ({ get, change }: Routes, ports: QuotePorts): voi
       const accepted = await acceptQuote(ports, db, before, body.accepted_by, at);
       return {
         body: await quoteOffer(ports, db, accepted.quote, at),
-        changes: acceptanceChanges(before, accepted),
+        changes: acceptanceChanges(before, accepted, nowMs),
         isUnchanged: accepted.made === undefined,
       };
     },

@@ -1,22 +1,47 @@
 /** A quote with what it comes to, and as the customer sees it who has the link. */
 import { FailureError } from '#schemas/failures.ts';
 import { formatInstant } from '#schemas/instant.ts';
+import type { InvoiceTotals } from '#schemas/invoice.ts';
+import { formatMinorUnits } from '#schemas/money.ts';
+import type { Instant } from '#schemas/period.ts';
 import type { PlanTermsJson } from '#schemas/plan.ts';
+import { type Price, priceFromJson } from '#schemas/price/price.ts';
 import { quoteStateAt } from '#schemas/quote-state.ts';
-import type { PolicyRounding } from '#schemas/rated-line.ts';
+import type { PolicyRounding, RatedLine } from '#schemas/rated-line.ts';
 import { hourOf } from '#schemas/subscription-state.ts';
+import type { SupposedDiscounts } from '../../invoicer/discounts/discount-facts.ts';
 import type { CatalogStore } from '../catalog/catalog.postgres.ts';
 import type { Db } from '../route/define-route.ts';
 import { found } from '../route/resource-fields.ts';
-import { chargesQuoted, previewQuote } from './preview-quote.ts';
+import { totalsToJson } from '../route/totals-json.ts';
+import {
+  type PlanNames,
+  type PreviewedLine,
+  type PreviewedSubscription,
+  previewedLinesJson,
+} from '../subscriptions/changed-parts.ts';
+import { chargesQuoted, previewQuote, quotedSubscriptionId } from './preview-quote.ts';
 import { timeOrNull } from './quote-json.ts';
 import { type Asking, decideQuoted, type TermsPorts } from './quote-terms.ts';
+import { offeredCoupon, requireRedeemable, supposedDiscount } from './quoted-coupon.ts';
 import type { Quote } from './quotes.postgres.ts';
 
 export type OfferPorts = TermsPorts & {
   readonly catalog: Pick<CatalogStore, 'plan' | 'planNames' | 'planById'>;
   readonly organizations: { readonly organization: (db: Db) => Promise<{ readonly rounding: PolicyRounding }> };
+  readonly drawUpFirst: DrawUpFirst;
 };
+
+/** The invoice of lines that a subscription is charged first, as the invoicer would issue it. */
+type DrawUpFirst = (
+  db: Db,
+  first: {
+    readonly subscription: PreviewedSubscription & { readonly planNames: PlanNames };
+    readonly lines: readonly PreviewedLine[];
+    readonly supposed: SupposedDiscounts;
+    readonly now: Instant;
+  },
+) => Promise<InvoiceTotals>;
 
 /** As it would come to be now; one that was accepted, as it was then. */
 const instantOf = (quote: Quote, { hourMs, world }: Asking): { readonly quote: Quote; readonly at: Asking } => {
@@ -30,6 +55,30 @@ const unlocked = (catalog: OfferPorts['catalog']): OfferPorts['catalog'] => ({
   lockPlan: (db, idOrCode) => catalog.plan(db, idOrCode),
 });
 
+const quotedPriceOf =
+  (prices: Quote['terms']['prices'], planVersionId: string) =>
+  (line: RatedLine): Price | undefined => {
+    const own =
+      line.planVersionId === planVersionId ? prices.find(({ charge }) => charge === line.chargeCode) : undefined;
+    const parsed = own && priceFromJson(own.price);
+    return parsed?.ok ? parsed.value : undefined;
+  };
+
+/** The discounts that there would be, of one that can be accepted; of one that was, as it was then. */
+const supposedOf = async (
+  ports: OfferPorts,
+  db: Db,
+  { customerId, acceptedAt, terms: { coupon, prices } }: Quote,
+  { planVersionId, currency }: { readonly planVersionId: string; readonly currency: string },
+  rounding: PolicyRounding,
+  now: Instant,
+): Promise<SupposedDiscounts> => {
+  if (coupon && acceptedAt === null) await requireRedeemable(ports, db, coupon, { customerId, currency }, now);
+  const holder = { customerId, subscriptionId: quotedSubscriptionId };
+  const held = coupon ? [await supposedDiscount(ports, db, coupon, holder, now)] : [];
+  return { rounding, held, priceOf: quotedPriceOf(prices, planVersionId) };
+};
+
 export const quotePreview = async (ports: OfferPorts, db: Db, given: Quote, asking: Asking) => {
   const { customers, catalog } = ports;
   const { quote, at } = instantOf(given, asking);
@@ -37,11 +86,27 @@ export const quotePreview = async (ports: OfferPorts, db: Db, given: Quote, aski
   const addOns = subscription.changes.flatMap((change) => (change.kind === 'add_on' ? [change.planVersionId] : []));
   const ids = [subscription.planVersionId, ...addOns];
   const { rounding } = await ports.organizations.organization(db);
-  return previewQuote(subscription, quote.terms.prices, {
+  const planNames = await ports.catalog.planNames(db, ids);
+  const { first, ...preview } = previewQuote(subscription, quote.terms.prices, {
     versions: await ports.catalog.versionTerms(db, ids),
-    planNames: await ports.catalog.planNames(db, ids),
+    planNames,
     policy: { rounding },
   });
+  const now = quote.acceptedAt ?? hourOf(quote, asking.hourMs);
+  const supposed = await supposedOf(ports, db, quote, subscription, rounding, now);
+  if (!first) return { ...preview, first_invoice: null };
+  const { dueAt, lines } = first;
+  const made = { ...subscription, id: quotedSubscriptionId, planNames };
+  const totals = await ports.drawUpFirst(db, { subscription: made, lines, supposed, now });
+  return {
+    ...preview,
+    first_invoice: {
+      due_at: formatInstant(dueAt),
+      lines: previewedLinesJson(lines, planNames, preview.currency).lines,
+      subtotal: formatMinorUnits(totals.subtotal, preview.currency),
+      ...totalsToJson(totals, preview.currency),
+    },
+  };
 };
 
 /** None where what it stands on has changed, so that it could not be accepted. */
@@ -86,6 +151,7 @@ export const quoteOffer = async (ports: OfferPorts, db: Db, quote: Quote, at: As
     trial: terms.trial,
     term: terms.term,
     discount: terms.discount,
+    coupon: terms.coupon ? await offeredCoupon(ports, db, terms.coupon) : null,
     memo: terms.memo,
     valid_until: formatInstant(quote.validUntil),
     content_hash: quote.contentHash,

@@ -15,6 +15,8 @@ import {
 import type { Instant } from '#schemas/period.ts';
 import { hourOf } from '#schemas/subscription-state.ts';
 import { overrideJson } from '../catalog/price-override-routes.ts';
+import { discountJson, lastingDiscount } from '../coupons/coupon-json.ts';
+import type { Discount } from '../coupons/discounts.postgres.ts';
 import type { Db, Done, ObjectChange, Routes } from '../route/define-route.ts';
 import { listJson, listSchema } from '../route/lists.ts';
 import { created, found } from '../route/resource-fields.ts';
@@ -47,8 +49,15 @@ export const quoteChange = (action: string, before: Quote, after: Quote): Object
   after: lastingQuote(after),
 });
 
+const discountChange = (discount: Discount, nowMs: Instant): ObjectChange => ({
+  action: 'discount.created',
+  objectType: 'discount',
+  objectId: discount.id,
+  after: lastingDiscount(discountJson(discount, nowMs)),
+});
+
 /** An entry for each thing that came of it; none where it was accepted before. */
-export const acceptanceChanges = (before: Quote, { quote, made }: AcceptedQuote): ObjectChange[] =>
+export const acceptanceChanges = (before: Quote, { quote, made }: AcceptedQuote, nowMs: Instant): ObjectChange[] =>
   made === undefined
     ? []
     : [
@@ -65,6 +74,7 @@ export const acceptanceChanges = (before: Quote, { quote, made }: AcceptedQuote)
           objectId: override.id,
           after: overrideJson(override),
         })),
+        ...(made.discount ? [discountChange(made.discount, nowMs)] : []),
         ...made.changes,
       ];
 
@@ -104,6 +114,9 @@ export const acceptFailures = [
   'QUOTE_NOT_ACCEPTABLE',
   'SUBSCRIPTION_ALREADY_ACTIVE',
   'PRICE_OVERRIDE_BILLED',
+  'COUPON_NOT_FOUND',
+  'PROMOTION_CODE_NOT_FOUND',
+  'COUPON_NOT_REDEEMABLE',
 ] as const;
 
 export const quoteRoutes = ({ get, list, change }: Routes, ports: QuotePorts): void => {
@@ -239,7 +252,7 @@ export const quoteRoutes = ({ get, list, change }: Routes, ports: QuotePorts): v
       const { quote, customer, made } = accepted;
       return {
         ...done('accepted', before, quote, nowMs),
-        changes: acceptanceChanges(before, accepted),
+        changes: acceptanceChanges(before, accepted, nowMs),
         isUnchanged: made === undefined,
         // Of one that was erased there is nothing personal left to keep.
         ...(customer.ownKey === undefined ? {} : { personalOf: customer }),

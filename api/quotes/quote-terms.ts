@@ -12,19 +12,20 @@ import type { Instant } from '#schemas/period.ts';
 import type { PlanTermsJson } from '#schemas/plan.ts';
 import { type Price, priceFromJson, priceToJson } from '#schemas/price/price.ts';
 import type { TierCount } from '#schemas/price-span.ts';
-import type { QuotedAddOn, QuotedTrial, QuoteTerms } from '#schemas/quote.ts';
+import type { QuotedAddOn, QuotedCoupon, QuotedTrial, QuoteTerms } from '#schemas/quote.ts';
 import type { CatalogStore, Plan } from '../catalog/catalog.postgres.ts';
 import { type OverridePorts, standingFaults } from '../catalog/override-price.ts';
 import type { CustomerStore } from '../customers/customers.postgres.ts';
 import type { Db } from '../route/define-route.ts';
 import { readInstant, refuseFaults } from '../route/resource-fields.ts';
 import { type AskedSubscription, type DecidedStart, decideStart } from '../subscriptions/start-subscription.ts';
+import { type CouponPorts, couponFaults, pinCoupon, readCoupon } from './quoted-coupon.ts';
 import type { Quote, QuoteDraft } from './quotes.postgres.ts';
 
 export type TermsPorts = Pick<OverridePorts, 'priceOverrides' | 'sourceRows'> & {
   readonly customers: Pick<CustomerStore, 'payer'>;
   readonly catalog: Pick<CatalogStore, 'lockPlan' | 'pinnedMeters' | 'versionTerms'>;
-};
+} & CouponPorts;
 
 export type Asking = { readonly hourMs: Instant; readonly world: World; readonly lock?: 'lock' };
 
@@ -126,11 +127,15 @@ const judged = async (
   ports: TermsPorts,
   db: Db,
   prices: readonly ReadPrice[],
+  coupon: { readonly quoted: QuotedCoupon | undefined; readonly customerId: string; readonly hour: Instant },
   faults: Fault[],
   decide: () => Promise<DecidedStart>,
 ): Promise<DecidedStart> => {
   const decided = await collecting(faults, decide);
   if (decided) faults.push(...(await priceFaults(ports, db, decided.subscription, prices)));
+  const { quoted, customerId, hour } = coupon;
+  const buyer = { customerId, currency: decided?.subscription.currency ?? null };
+  if (quoted) faults.push(...(await couponFaults(ports, db, quoted, buyer, hour)));
   refuseFaults(faults);
   if (!decided) throw new FailureError('VALIDATION_FAILED');
   return decided;
@@ -147,7 +152,12 @@ const trialFrom = (given: QuotedTrial): QuotedTrial => {
   };
 };
 
-const termsFrom = (given: Given, before: QuoteTerms | undefined, prices: QuoteTerms['prices']): QuoteTerms => {
+const termsFrom = (
+  given: Given,
+  before: QuoteTerms | undefined,
+  prices: QuoteTerms['prices'],
+  coupon: QuotedCoupon | undefined,
+): QuoteTerms => {
   const { trial, term } = given;
   return {
     seats: given.seats ?? before?.seats ?? 1,
@@ -158,6 +168,7 @@ const termsFrom = (given: Given, before: QuoteTerms | undefined, prices: QuoteTe
     term: term === undefined ? (before?.term ?? null) : term && { unit: term.unit, count: term.count ?? 1 },
     discount: given.discount === undefined ? (before?.discount ?? null) : given.discount,
     memo: given.memo === undefined ? (before?.memo ?? null) : given.memo,
+    ...(coupon && { coupon }),
   };
 };
 
@@ -185,17 +196,21 @@ export const readQuote = async (
       ? (before?.startsAt ?? null)
       : (readInstant(given.starts_at ?? undefined, 'starts_at', faults) ?? null);
   const validUntil = readInstant(given.valid_until, 'valid_until', faults) ?? before?.validUntil ?? 0;
+  const hour = await nowOf(ports, db, customerId, at.hourMs);
   if (given.valid_until !== undefined && !faults.some(({ field }) => field === 'valid_until'))
-    refusePast(validUntil, await nowOf(ports, db, customerId, at.hourMs), faults);
+    refusePast(validUntil, hour, faults);
+  const coupon = await readCoupon(ports, db, given, before?.terms.coupon, faults);
   const quoted = prices.map(({ charge, price, tiers }) => ({ charge, price: priceToJson(price), tiers }));
-  const terms = termsFrom(given, before?.terms, quoted);
+  const terms = termsFrom(given, before?.terms, quoted, coupon);
   const currency = given.currency === undefined ? (before?.currency ?? null) : given.currency;
   const { customers, catalog } = ports;
   const asked = {
     ...askedOf({ customerId, planId: given.plan ?? before?.planId ?? '', currency, terms, startsAt }),
     ...(given.add_ons ? { add_ons: given.add_ons } : {}),
   };
-  const decided = await judged(ports, db, prices, faults, () => decideStart({ customers, catalog }, db, asked, at));
+  const decided = await judged(ports, db, prices, { quoted: coupon, customerId, hour }, faults, () =>
+    decideStart({ customers, catalog }, db, asked, at),
+  );
   return {
     planId: decided.subscription.planId,
     currency,
@@ -223,8 +238,12 @@ const addOnsOf = ({ subscription }: DecidedStart, as: 'draft' | 'sent'): QuotedA
 export const pinQuote = async (ports: TermsPorts, db: Db, quote: Quote, at: Asking) => {
   const faults: Fault[] = [];
   const prices = readPrices([...quote.terms.prices], faults);
-  refusePast(quote.validUntil, quote.clockNow ?? at.hourMs, faults);
-  const decided = await judged(ports, db, prices, faults, () => decideQuoted(ports, db, quote, at));
+  const hour = quote.clockNow ?? at.hourMs;
+  refusePast(quote.validUntil, hour, faults);
+  const { coupon: quoted } = quote.terms;
+  const coupon = { quoted, customerId: quote.customerId, hour };
+  const decided = await judged(ports, db, prices, coupon, faults, () => decideQuoted(ports, db, quote, at));
   const { planVersionId, currency } = decided.subscription;
-  return { planVersionId, currency, terms: { ...quote.terms, add_ons: addOnsOf(decided, 'sent') } };
+  const pinned = quoted && { coupon: await pinCoupon(ports, db, quoted) };
+  return { planVersionId, currency, terms: { ...quote.terms, add_ons: addOnsOf(decided, 'sent'), ...pinned } };
 };

@@ -1,36 +1,46 @@
 /** `/v1/cancellations`. */
 import assert from 'node:assert/strict';
+import type { Currency } from '#schemas/currency.ts';
 import { SubscriptionCancellationView } from '#schemas/http/subscription-views.ts';
 import { formatInstant } from '#schemas/instant.ts';
+import type { InvoiceTotals } from '#schemas/invoice.ts';
 import type { Instant } from '#schemas/period.ts';
 import { hourOf } from '#schemas/subscription-state.ts';
 import { cancellationStateAt } from '#schemas/subscription-views.ts';
+import { totalsOf } from '../../invoicer/invoices/invoice-totals.ts';
 import { schedulesIn } from '../../rater/run/billable-periods.ts';
 import type { Db, Routes } from '../route/define-route.ts';
 import { listJson, listSchema } from '../route/lists.ts';
+import { totalsToJson } from '../route/totals-json.ts';
 import type { Subscription } from '../subscriptions/subscriptions.postgres.ts';
 import type { CancellationReader } from './cancellations.postgres.ts';
+import { type DrawUpPorts, drawUpInvoices, payersOf } from './draw-up-invoices.ts';
 import { type RatedPart, type RateUpcomingPorts, rateUpcoming } from './rate-upcoming.ts';
 import type { UpcomingReader } from './upcoming.postgres.ts';
 import { linesJson, unknownJson } from './upcoming-json.ts';
 import { lastDueParts } from './upcoming-parts.ts';
 
-export type CancellationPorts = RateUpcomingPorts & {
-  readonly upcoming: UpcomingReader;
-  readonly cancellations: CancellationReader;
-};
+export type CancellationPorts = RateUpcomingPorts &
+  DrawUpPorts & {
+    readonly upcoming: UpcomingReader;
+    readonly cancellations: CancellationReader;
+  };
 
 type Ended = Subscription & { readonly endedAt: Instant; readonly canceledAt: Instant };
 
 const isEnded = (subscription: Subscription): subscription is Ended =>
   subscription.endedAt !== null && subscription.canceledAt !== null;
 
+type LastDue = { readonly parts: readonly RatedPart[]; readonly totals: InvoiceTotals };
+
+const nothingDue: LastDue = { parts: [], totals: totalsOf([]) };
+
 /** What falls due when the cancellations take effect, as far as it is known without usage: by subscription. */
 const ratedLast = async (
   ports: CancellationPorts,
   db: Db,
   scheduled: readonly Ended[],
-): Promise<ReadonlyMap<string, readonly RatedPart[]>> => {
+): Promise<ReadonlyMap<string, LastDue>> => {
   if (scheduled.length === 0) return new Map();
   const ids = new Set(scheduled.flatMap(({ planNames }) => [...planNames.keys()]));
   const versions = await ports.upcoming.versions(db, [...ids]);
@@ -48,13 +58,21 @@ const ratedLast = async (
     }));
   });
   const rated = await rateUpcoming(ports, db, ahead, versions);
-  return Map.groupBy(rated, ({ subscription }) => subscription.id);
+  const payerOf = await payersOf(ports, db, rated);
+  // Each by itself: what the others of the page come to is of no concern to it.
+  const groups = [...Map.groupBy(rated, ({ subscription }) => subscription.id)];
+  const sets = groups.map(([, parts]) => [{ payerId: payerOf(parts[0] as RatedPart).id, parts }]);
+  // All of it lies ahead, by whatever clock its subscription lives.
+  const drawn = (await drawUpInvoices(ports, db, sets, { watermark: 0n, now: 0 })).flat();
+  return new Map(
+    groups.map(([id, parts], index) => [id, { parts, totals: drawn[index]?.content ?? nothingDue.totals }]),
+  );
 };
 
 const cancellationJson = (
   subscription: Ended,
   now: Instant,
-  parts: readonly RatedPart[],
+  { parts, totals }: LastDue,
   invoiceIds: readonly string[],
 ) => {
   const state = cancellationStateAt(subscription.endedAt, now);
@@ -72,6 +90,7 @@ const cancellationJson = (
       currency,
       renewal: state === 'scheduled' ? `/v1/subscriptions/${subscription.id}/renewal` : null,
       ...linesJson(parts, 'known', currency),
+      ...totalsToJson(totals, currency as Currency),
       unknown: unknownJson(parts),
       invoice_ids: invoiceIds,
     },
@@ -102,7 +121,7 @@ export const cancellationRoutes = ({ list }: Routes, ports: CancellationPorts): 
       );
       const billed = await ports.cancellations.finalInvoices(db, rows.filter(isEffective));
       return listJson(query, { ...page, rows }, (row) =>
-        cancellationJson(row, hourOf(row, nowMs), rated.get(row.id) ?? [], billed.get(row.id) ?? []),
+        cancellationJson(row, hourOf(row, nowMs), rated.get(row.id) ?? nothingDue, billed.get(row.id) ?? []),
       );
     },
   );

@@ -15,9 +15,8 @@ import { type BillablePeriod, periodsToMeasure } from '../../rater/run/measured-
 import type { PinnedMeter, PriceSpans } from '../../rater/run/measures.ts';
 import { pricesToRead, type ReadPrices } from '../../rater/run/price-spans.ts';
 import type { Db } from '../route/define-route.ts';
-import type { Subscription } from '../subscriptions/subscriptions.postgres.ts';
 import type { UpcomingReader } from './upcoming.postgres.ts';
-import { rowOf } from './upcoming-parts.ts';
+import { rowOf, type UpcomingSubscription } from './upcoming-parts.ts';
 
 export type RateUpcomingPorts = {
   readonly upcoming: Pick<UpcomingReader, 'meters' | 'prices'>;
@@ -25,7 +24,7 @@ export type RateUpcomingPorts = {
 };
 
 export type UpcomingPart = {
-  readonly subscription: Subscription;
+  readonly subscription: UpcomingSubscription;
   readonly externalId: string;
   readonly part: DuePart;
   /** By id. */

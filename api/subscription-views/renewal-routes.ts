@@ -1,31 +1,36 @@
 /** `/v1/subscriptions/{id}/renewal`. */
+import assert from 'node:assert/strict';
 import { SubscriptionRenewal } from '#schemas/http/subscription-views.ts';
 import { SubscriptionId } from '#schemas/http/subscriptions.ts';
 import { formatInstant } from '#schemas/instant.ts';
+import type { DraftInvoice } from '#schemas/invoice.ts';
 import type { Instant } from '#schemas/period.ts';
 import { hourOf, subscriptionStateAt } from '#schemas/subscription-state.ts';
 import { schedulesIn } from '../../rater/run/billable-periods.ts';
 import type { CatalogStore } from '../catalog/catalog.postgres.ts';
 import type { Db, Routes } from '../route/define-route.ts';
 import { found } from '../route/resource-fields.ts';
+import { totalsToJson } from '../route/totals-json.ts';
 import { type TermPorts, termEnd } from '../subscriptions/cancel-subscription.ts';
 import { changeJson } from '../subscriptions/subscription-json.ts';
 import type { Subscription, SubscriptionStore } from '../subscriptions/subscriptions.postgres.ts';
 import type { ReadUsage } from '../usage/usage.clickhouse.ts';
 import type { ReadWatermark } from '../usage/watermark.postgres.ts';
+import { type DrawUpPorts, drawUpInvoices, payersOf } from './draw-up-invoices.ts';
 import { type RatedPart, type RateUpcomingPorts, rateUpcoming } from './rate-upcoming.ts';
 import type { UpcomingReader } from './upcoming.postgres.ts';
-import { amountsOf, linesJson, totalText, unknownJson } from './upcoming-json.ts';
+import { linesJson, unknownJson } from './upcoming-json.ts';
 import { nextDueParts, renewsAt, type Upcoming, upcomingOf } from './upcoming-parts.ts';
 
-export type RenewalPorts = RateUpcomingPorts & {
-  readonly upcoming: UpcomingReader;
-  readonly subscriptions: SubscriptionStore;
-  readonly catalog: Pick<CatalogStore, 'minimumTerm'>;
-  readonly quotes: Pick<TermPorts, 'contractTerm'>;
-  readonly readUsage: ReadUsage;
-  readonly readWatermark: ReadWatermark;
-};
+export type RenewalPorts = RateUpcomingPorts &
+  DrawUpPorts & {
+    readonly upcoming: UpcomingReader;
+    readonly subscriptions: SubscriptionStore;
+    readonly catalog: Pick<CatalogStore, 'minimumTerm'>;
+    readonly quotes: Pick<TermPorts, 'contractTerm'>;
+    readonly readUsage: ReadUsage;
+    readonly readWatermark: ReadWatermark;
+  };
 
 const upcomingJson = (subscription: Subscription, { at, kind, endAction, change }: Upcoming) => ({
   at: formatInstant(at),
@@ -34,36 +39,52 @@ const upcomingJson = (subscription: Subscription, { at, kind, endAction, change 
   change: change ? changeJson(subscription, change) : null,
 });
 
-/** What falls due next, rated as of now; undefined where nothing does. */
+/** What falls due next. */
+type NextDue = {
+  readonly dueAt: Instant;
+  readonly parts: readonly RatedPart[];
+  /** What the invoice sums without usage. */
+  readonly known: DraftInvoice;
+  /** And with it. */
+  readonly whole: DraftInvoice;
+};
+
+/** Rated as of now; undefined where nothing falls due. */
 const ratedNext = async (
   ports: RenewalPorts,
   db: Db,
   subscription: Subscription,
-  watermark: bigint,
-): Promise<{ readonly dueAt: Instant; readonly parts: readonly RatedPart[] } | undefined> => {
+  at: { readonly watermark: bigint; readonly now: Instant },
+): Promise<NextDue | undefined> => {
   const versions = await ports.upcoming.versions(db, [...subscription.planNames.keys()]);
   const cut = found((await ports.upcoming.cutTimes(db, [subscription])).get(subscription.id), 'SUBSCRIPTION_NOT_FOUND');
   const due = nextDueParts(subscription, schedulesIn(versions), cut);
-  const [first] = due ?? [];
-  if (!due || !first) return undefined;
+  if (!due || due.length === 0) return undefined;
   const { externalId, oneTimeRows } = cut;
   const ahead = due.map((part) => ({ subscription, externalId, part, oneTimeRows }));
   const parts = await rateUpcoming(ports, db, ahead, versions, (query) =>
-    ports.readUsage.measured({ ...query, tenant: db.organizationId, watermark }),
+    ports.readUsage.measured({ ...query, tenant: db.organizationId, watermark: at.watermark }),
   );
-  return { dueAt: first.dueAt, parts };
+  const [first] = parts as [RatedPart];
+  const { id: payerId } = (await payersOf(ports, db, parts))(first);
+  const withoutUsage = parts.map((part) => ({ ...part, ofUsage: [] }));
+  const sets = [[{ payerId, parts: withoutUsage }], [{ payerId, parts }]];
+  const [known, whole] = (await drawUpInvoices(ports, db, sets, at)).flat();
+  assert(known && whole, 'each set has its invoice');
+  return { dueAt: known.dueAt, parts, known: known.content, whole: whole.content };
 };
 
-const invoiceJson = (dueAt: Instant, parts: readonly RatedPart[], currency: string) => ({
+const invoiceJson = ({ dueAt, parts, known }: NextDue) => ({
   due_at: formatInstant(dueAt),
-  ...linesJson(parts, 'known', currency),
+  ...linesJson(parts, 'known', known.currency),
+  ...totalsToJson(known, known.currency),
   unknown: unknownJson(parts),
 });
 
-const usageJson = (parts: readonly RatedPart[], currency: string, watermark: bigint) => ({
+const usageJson = ({ parts, whole }: NextDue, watermark: bigint) => ({
   watermark: watermark.toString(),
-  ...linesJson(parts, 'ofUsage', currency),
-  total: totalText([...amountsOf(parts, 'known'), ...amountsOf(parts, 'ofUsage')], currency),
+  ...linesJson(parts, 'ofUsage', whole.currency),
+  ...totalsToJson(whole, whole.currency),
 });
 
 export const renewalRoutes = ({ get }: Routes, ports: RenewalPorts): void =>
@@ -83,7 +104,7 @@ export const renewalRoutes = ({ get }: Routes, ports: RenewalPorts): void =>
       const now = hourOf(subscription, nowMs);
       const { currency } = subscription;
       const watermark = await ports.readWatermark(db);
-      const next = await ratedNext(ports, db, subscription, watermark);
+      const next = await ratedNext(ports, db, subscription, { watermark, now });
       const { minimumTerm } = ports.catalog;
       const { contractTerm } = ports.quotes;
       const termEndsAt = await termEnd({ minimumTerm, contractTerm }, db, subscription, now);
@@ -96,8 +117,8 @@ export const renewalRoutes = ({ get }: Routes, ports: RenewalPorts): void =>
         currency,
         renews_at: renewal === null ? null : formatInstant(renewal),
         upcoming: upcomingOf(subscription, now, next?.dueAt, termEndsAt).map((one) => upcomingJson(subscription, one)),
-        next_invoice: next ? invoiceJson(next.dueAt, next.parts, currency) : null,
-        usage: next ? usageJson(next.parts, currency, watermark) : null,
+        next_invoice: next ? invoiceJson(next) : null,
+        usage: next ? usageJson(next, watermark) : null,
       };
     },
   );

@@ -20,10 +20,10 @@ const lineJson = (rated: RatedPart, line: RatedLine) => ({
   period: formatPeriod(rated.part.span),
 });
 
-export const totalText = (amounts: readonly Amount[], currency: string): string =>
+const totalText = (amounts: readonly Amount[], currency: string): string =>
   formatMinorUnits(sumAmounts(amounts), currency as Currency);
 
-export const amountsOf = (parts: readonly RatedPart[], which: 'known' | 'ofUsage'): Amount[] =>
+const amountsOf = (parts: readonly RatedPart[], which: 'known' | 'ofUsage'): Amount[] =>
   parts.flatMap((part) => part[which].map(({ amount }) => amount));
 
 /** Lines of one kind, with their sum. */

@@ -66,8 +66,11 @@ export const lastDueParts = (
   return dueParts({ ...subscription, oneTimeCharges }, schedulesOf, written, time, rememberedPeriods());
 };
 
+/** What of a subscription its parts are rated by, and told with. */
+export type UpcomingSubscription = Pick<Subscription, 'id' | 'customerId' | 'currency' | 'cycle' | 'planNames'>;
+
 /** As the row that the part will be, once it is written down. */
-export const rowOf = (subscription: Subscription, externalId: string, part: DuePart): PeriodRow => ({
+export const rowOf = (subscription: UpcomingSubscription, externalId: string, part: DuePart): PeriodRow => ({
   id: periodIdOf(subscription.id, part),
   item: part.item,
   subscription_id: subscription.id,

@@ -16,7 +16,6 @@ import {
   Subscription as SubscriptionSchema,
 } from '#schemas/http/subscriptions.ts';
 import type { Instant } from '#schemas/period.ts';
-import type { PolicyRounding } from '#schemas/rated-line.ts';
 import { hourOf } from '#schemas/subscription-state.ts';
 import type { CatalogStore } from '../catalog/catalog.postgres.ts';
 import type { Db, Routes } from '../route/define-route.ts';
@@ -28,18 +27,19 @@ import { changedNow } from './change-instant.ts';
 import { decideSeats } from './change-seats.ts';
 import { decidePlanChange } from './change-subscription-plan.ts';
 import { decidePause, decideResumption } from './pause-subscription.ts';
-import { previewChange, versionsOf } from './preview-change.ts';
 import type { LedgerChanges, SubscriptionChangeStore } from './subscription-changes.postgres.ts';
 import { ledgerJson, subscriptionJson } from './subscription-json.ts';
 import type { Subscription, SubscriptionStore } from './subscriptions.postgres.ts';
 import { decideUndo } from './undo-change.ts';
 
 export type SubscriptionChangePorts = {
-  readonly organizations: { readonly organization: (db: Db) => Promise<{ readonly rounding: PolicyRounding }> };
   readonly subscriptions: SubscriptionStore;
   readonly subscriptionChanges: SubscriptionChangeStore;
   readonly catalog: CatalogStore;
 };
+
+/** What a change that was decided would charge and credit, as `ChangePreview` says it. */
+type PreviewChange = (db: Db, subscription: Subscription, decided: LedgerChanges, now: Instant) => Promise<object>;
 
 type Decide<Asked> = (
   ports: SubscriptionChangePorts,
@@ -73,22 +73,10 @@ const applied = async (
   return { body: subscriptionJson(after, at), location: `/v1/subscriptions/${after.id}`, changes: [change] };
 };
 
-/** What the change would charge and credit. */
-const previewed = async (
-  { organizations, subscriptionChanges, catalog }: SubscriptionChangePorts,
-  db: Db,
-  subscription: Subscription,
-  decided: LedgerChanges,
-  now: Instant,
-) => {
-  const { rounding } = await organizations.organization(db);
-  const versions = await catalog.versionTerms(db, versionsOf(subscription, decided));
-  const written = await subscriptionChanges.writtenParts(db, subscription.id, now);
-  const planNames = await catalog.planNames(db, [...versions.keys()]);
-  return previewChange(subscription, decided, { versions, planNames, written, policy: { rounding } });
-};
-
-export const subscriptionChangeRoutes = ({ change, list }: Routes, ports: SubscriptionChangePorts): void => {
+export const subscriptionChangeRoutes = (
+  { change, list }: Routes,
+  ports: SubscriptionChangePorts & { readonly previewChange: PreviewChange },
+): void => {
   const tag = 'Subscriptions';
   const common = ['SUBSCRIPTION_NOT_FOUND', 'SUBSCRIPTION_STATE_CONFLICT'] as const;
 
@@ -131,7 +119,7 @@ export const subscriptionChangeRoutes = ({ change, list }: Routes, ports: Subscr
             const subscription = found(await ports.subscriptions.subscription(db, params.id), 'SUBSCRIPTION_NOT_FOUND');
             const now = changedNow(subscription, hourOf(subscription, nowMs));
             const decided = await decide(ports, db, subscription, body as Static<B>, now);
-            const preview = await previewed(ports, db, subscription, decided, now);
+            const preview = await ports.previewChange(db, subscription, decided, now);
             const location = `/v1/subscriptions/${subscription.id}`;
             return { body: { ...subscriptionJson(subscription, now), preview }, location };
           }

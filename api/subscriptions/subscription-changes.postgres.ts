@@ -1,7 +1,5 @@
 /** The ledger of what subscriptions are billed for: rows of PostgreSQL as changes. */
 import { newId } from '#platform/process/ids.ts';
-import { writtenParts } from '#platform/stores/billed-parts.postgres.ts';
-import type { BilledPart } from '#schemas/due-parts.ts';
 import type { Instant } from '#schemas/period.ts';
 import {
   type ChangeBilling,
@@ -120,9 +118,6 @@ export const subscriptionChangeStore = {
     );
     return rows[0]?.cut_until?.getTime();
   },
-  /** All that is written down to be billed of the billing periods that go on after an instant, and all that is once. */
-  writtenParts: async (db: Db, subscriptionId: string, after: Instant): Promise<readonly BilledPart[]> =>
-    (await writtenParts(db, db.organizationId, [{ id: subscriptionId, after }])).get(subscriptionId) ?? [],
   /** Whether the ledger of the subscription has it, undone or not. */
   isKnown: async (db: Db, subscriptionId: string, id: string): Promise<boolean> => {
     const { rowCount } = await db.query(

@@ -2,13 +2,18 @@
 import { isId } from '#schemas/ids.ts';
 import type { DraftInvoice } from '#schemas/invoice.ts';
 import type { Instant } from '#schemas/period.ts';
+import type { UnwrittenCredit } from '../../invoicer/corrections/unwritten-credits.ts';
 import { taxUnissued } from '../../invoicer/invoices/tax-invoice.ts';
 import type { TaxedInvoices, TaxFacts } from '../../invoicer/taxes/tax-facts.ts';
 import type { Db } from '../route/define-route.ts';
 
 export type TaxDraftPorts = {
   /** Undefined where nothing has taxes. */
-  readonly taxFacts: (db: Db, invoices: TaxedInvoices) => Promise<TaxFacts | undefined>;
+  readonly taxFacts: (
+    db: Db,
+    invoices: TaxedInvoices,
+    unwritten?: readonly UnwrittenCredit[],
+  ) => Promise<TaxFacts | undefined>;
 };
 
 const distinct = (ids: readonly string[]): readonly string[] => [...new Set(ids)];
@@ -34,10 +39,11 @@ export const taxDrafts = async (
   { taxFacts }: TaxDraftPorts,
   db: Db,
   drafts: readonly { readonly content: DraftInvoice; readonly issuedAt: Instant }[],
+  unwritten?: { readonly credits: readonly UnwrittenCredit[] },
 ): Promise<readonly DraftInvoice[]> => {
   if (drafts.length === 0) return [];
   const contents = drafts.map(({ content }) => content);
-  const facts = await taxFacts(db, taxedInvoices(db.organizationId, contents));
+  const facts = await taxFacts(db, taxedInvoices(db.organizationId, contents), unwritten?.credits);
   return drafts.map(({ content, issuedAt }) => taxUnissued(content, facts, issuedAt));
 };
 

@@ -3,16 +3,10 @@
  */
 import { type DiscountJson, discountFromJson } from '#schemas/invoice/content-parts.ts';
 import { amountFromStored } from '#schemas/money.ts';
-import type { ChargedLine, TakenBack, UnwrittenCredit } from './discount-facts.ts';
+import { takenBackBy, unwrittenCredits, writtenCredits } from '../corrections/unwritten-credits.ts';
+import type { ChargedLine, TakenBack } from './discount-facts.ts';
 
-const matched = `subscription_id, billing_end, priced_at, item, interval_unit, interval_count, counted`;
-const written = `SELECT id, ${matched} FROM billing_periods
-  WHERE organization_id = $1 AND id = ANY ($2) AND timing = 'credit'`;
-const unwritten = `SELECT n.* FROM unnest($2::text[], $3::text[], $4::timestamptz[], $5::timestamptz[], $6::text[],
-  $7::text[], $8::integer[], $9::boolean[]) AS n (id, ${matched})`;
-
-// A row an invoice, so its lines are read once, however many credits take of them. What a credit takes back is found as
-// `insertPeriods` (rater/run/billing-runs.postgres.ts) finds whom it was charged to.
+// A row an invoice, so its lines are read once, however many credits take of them.
 const statementOf = (credits: string): string => `
 SELECT i.credit_ids, i.charge_ids, i.invoice_id IS NOT NULL AS is_issued, (
     SELECT json_agg(json_build_object('period', l.billing_period_id, 'code', l.charge_code, 'amount', l.amount::text,
@@ -22,29 +16,14 @@ SELECT i.credit_ids, i.charge_ids, i.invoice_id IS NOT NULL AS is_issued, (
   ) AS lines
 FROM (
   SELECT a.invoice_id, array_agg(c.id) AS credit_ids, array_agg(a.id) AS charge_ids
-  FROM (${credits}) c JOIN billing_periods a ON a.timing = 'advance' AND a.organization_id = $1
-    AND a.subscription_id = c.subscription_id
-    AND a.billing_end = c.billing_end AND a.span_start = c.priced_at AND a.item = c.item
-    AND a.interval_unit = c.interval_unit AND a.interval_count = c.interval_count
-    AND a.counted IS NOT DISTINCT FROM c.counted
+  FROM (${credits}) c JOIN ${takenBackBy}
   GROUP BY a.invoice_id
 ) i`;
 
 /** Of those of the billing periods `$2` that are credits; not asked where there are none. */
-export const chargedStatement = statementOf(written);
+export const chargedStatement = statementOf(writtenCredits);
 /** Of credits that are not written down, as `creditParameters` says them. */
-export const chargedOfUnwritten = statementOf(unwritten);
-
-export const creditParameters = (credits: readonly UnwrittenCredit[]): unknown[] => [
-  credits.map(({ id }) => id),
-  credits.map(({ subscriptionId }) => subscriptionId),
-  credits.map(({ billingEnd }) => new Date(billingEnd)),
-  credits.map(({ pricedAt }) => new Date(pricedAt)),
-  credits.map(({ item }) => item),
-  credits.map(({ interval }) => interval.unit),
-  credits.map(({ interval }) => interval.count),
-  credits.map(({ isCounted }) => isCounted),
-];
+export const chargedOfUnwritten = statementOf(unwrittenCredits);
 
 type ChargedJson = { period: string; code: string; amount: string; discounts: DiscountJson[] };
 export type ChargedRow = {

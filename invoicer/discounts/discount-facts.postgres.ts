@@ -4,14 +4,9 @@
  */
 import type { Queryable } from '#platform/stores/postgres.ts';
 import { type BilledRow, billedBeforeFromRows, billedBeforeStatement } from '../corrections/billed-before.ts';
-import {
-  type ChargedRow,
-  chargedFromRows,
-  chargedOfUnwritten,
-  chargedStatement,
-  creditParameters,
-} from './charged-discounts.ts';
-import type { DiscountedInvoices, DiscountFacts, UnwrittenPeriods } from './discount-facts.ts';
+import { creditParameters, type UnwrittenCredit } from '../corrections/unwritten-credits.ts';
+import { type ChargedRow, chargedFromRows, chargedOfUnwritten, chargedStatement } from './charged-discounts.ts';
+import type { DiscountedInvoices, DiscountFacts, TakenBack, UnwrittenPeriods } from './discount-facts.ts';
 import {
   endedSince,
   factsFromRows,
@@ -28,6 +23,11 @@ import {
   versionsStatement,
 } from './discount-rows.ts';
 
+const chargedAlongWith = (credits: readonly UnwrittenCredit[]): (readonly [string, TakenBack])[] =>
+  credits.flatMap(({ id, chargeId }) =>
+    chargeId === undefined ? [] : [[id, { chargeId, lines: undefined }] as const],
+  );
+
 /** What was charged before of what credits take back and deltas correct; asked where there are any. */
 const chargedBefore = async (
   db: Queryable,
@@ -41,7 +41,8 @@ const chargedBefore = async (
   const charged = await rowsOf<ChargedRow>(chargedStatement, [organizationId, creditIds], written);
   const ahead = await rowsOf<ChargedRow>(chargedOfUnwritten, [organizationId, ...creditParameters(credits)], foreseen);
   const billed = await rowsOf<BilledRow>(billedBeforeStatement, [organizationId, creditIds], written);
-  return { takenBack: chargedFromRows([...charged, ...ahead]), billedBefore: billedBeforeFromRows(billed) };
+  const takenBack = new Map([...chargedAlongWith(credits), ...chargedFromRows([...charged, ...ahead])]);
+  return { takenBack, billedBefore: billedBeforeFromRows(billed) };
 };
 
 /**
@@ -57,7 +58,11 @@ export const discountFacts = async (
   const before = await chargedBefore(db, invoices, unwritten);
   const since = endedSince(before.billedBefore);
   const found = await db.query<HeldRow>(heldStatement, [organizationId, customerIds, since]);
-  const standing = { ...standingFromRows(found.rows), ...before };
+  const { supposed } = unwritten ?? {};
+  const stored = { ...standingFromRows(found.rows), ...before };
+  const standing = supposed
+    ? { ...stored, rounding: supposed.rounding, held: [...stored.held, ...supposed.held] }
+    : stored;
   if (hasNoDiscounts(standing)) return undefined;
   const charges = freeCharges(standing.held);
   const periods = await db.query<PeriodRow>(periodsStatement, [organizationId, billingPeriodIds]);
@@ -67,5 +72,7 @@ export const discountFacts = async (
       ? (await db.query<OverrideRow>(overridesStatement, [organizationId, priceOverrideIds])).rows
       : [];
   const rows = { periods: periods.rows, versions: versions.rows, overrides };
-  return factsFromRows(standing, rows, unwritten?.periods);
+  const facts = factsFromRows(standing, rows, unwritten?.periods);
+  if (!supposed) return facts;
+  return { ...facts, priceOf: (line, overrideId) => supposed.priceOf(line) ?? facts.priceOf(line, overrideId) };
 };

@@ -4,8 +4,10 @@ import type { PartTiming } from '#schemas/due-parts.ts';
 import type { InvoiceDiscount } from '#schemas/invoice.ts';
 import type { Amount, RoundingMode } from '#schemas/money.ts';
 import type { Instant } from '#schemas/period.ts';
+import type { Price } from '#schemas/price/price.ts';
 import type { RatedLine } from '#schemas/rated-line.ts';
 import type { BilledBefore } from '../corrections/billed-before.ts';
+import type { UnwrittenCredit } from '../corrections/unwritten-credits.ts';
 import type { PriceOfLine } from './free-units.ts';
 
 /** A billing period of an invoice, as discounts look at it. */
@@ -61,21 +63,19 @@ export type DiscountedInvoices = {
   readonly priceOverrideIds: readonly string[];
 };
 
-/** What a credit that is not written down is told by. */
-export type UnwrittenCredit = {
-  readonly id: string;
-  readonly subscriptionId: string;
-  readonly billingEnd: Instant;
-  readonly pricedAt: Instant;
-  readonly item: string;
-  readonly interval: { readonly unit: string; readonly count: number };
-  readonly isCounted: boolean;
-};
-
 /** Billing periods that are not written down, by id, and those of them that are credits. */
 export type UnwrittenPeriods = {
   readonly periods: ReadonlyMap<string, DiscountedPeriod>;
   readonly credits: readonly UnwrittenCredit[];
+  readonly supposed?: SupposedDiscounts | undefined;
+};
+
+/** Discounts that would be there if a quote was accepted, and prices that would stand. */
+export type SupposedDiscounts = {
+  readonly rounding: RoundingMode;
+  readonly held: readonly HeldDiscount[];
+  /** Undefined where the price is as it stands. */
+  readonly priceOf: (line: RatedLine) => Price | undefined;
 };
 
 /** Of an issued invoice. */

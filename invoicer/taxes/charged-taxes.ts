@@ -2,12 +2,11 @@
 import assert from 'node:assert/strict';
 import { type TaxJson, taxFromJson } from '#schemas/invoice/content-parts.ts';
 import { type AppliedTax, parsePercentage } from '#schemas/tax-rate.ts';
+import { takenBackBy, unwrittenCredits, writtenCredits } from '../corrections/unwritten-credits.ts';
 import type { ChargedTaxes } from './tax-facts.ts';
 
-// A row an invoice, so its lines are read once, however many credits take of them. What a credit takes back is found as
-// `insertPeriods` (rater/run/billing-runs.postgres.ts) finds whom it was charged to. What is not issued yet is missing.
-/** Of those of the billing periods `$2` that are credits; not asked where there are none. */
-export const chargedStatement = `
+// A row an invoice, so its lines are read once, however many credits take of them. What is not issued yet is missing.
+const statementOf = (credits: string): string => `
 SELECT i.credit_ids, i.charge_ids, (
     SELECT json_agg(json_build_object('period', l.billing_period_id, 'code', l.charge_code, 'taxes', l.taxes))
     FROM invoice_lines l
@@ -15,13 +14,15 @@ SELECT i.credit_ids, i.charge_ids, (
   ) AS lines
 FROM (
   SELECT a.invoice_id, array_agg(c.id) AS credit_ids, array_agg(a.id) AS charge_ids
-  FROM billing_periods c JOIN billing_periods a ON a.timing = 'advance' AND a.subscription_id = c.subscription_id
-    AND a.billing_end = c.billing_end AND a.span_start = c.priced_at AND a.item = c.item
-    AND a.interval_unit = c.interval_unit AND a.interval_count = c.interval_count
-    AND a.counted IS NOT DISTINCT FROM c.counted
-  WHERE c.organization_id = $1 AND c.id = ANY ($2) AND c.timing = 'credit' AND a.invoice_id IS NOT NULL
+  FROM (${credits}) c JOIN ${takenBackBy}
+  WHERE a.invoice_id IS NOT NULL
   GROUP BY a.invoice_id
 ) i`;
+
+/** Of those of the billing periods `$2` that are credits; not asked where there are none. */
+export const chargedStatement = statementOf(writtenCredits);
+/** Of credits that are not written down, as `creditParameters` says them. */
+export const chargedOfUnwritten = statementOf(unwrittenCredits);
 
 type ChargedLine = { period: string; code: string; taxes: TaxJson[] };
 export type ChargedRow = { credit_ids: string[]; charge_ids: string[]; lines: ChargedLine[] | null };

@@ -1,7 +1,8 @@
 /** What taxes of invoices go by, as PostgreSQL has it in clear: for the invoicer, and for the API of drafts. */
 import type { Queryable } from '#platform/stores/postgres.ts';
 import { type BilledRow, billedBeforeFromRows, billedBeforeStatement } from '../corrections/billed-before.ts';
-import { type ChargedRow, chargedFromRows, chargedStatement } from './charged-taxes.ts';
+import { creditParameters, type UnwrittenCredit } from '../corrections/unwritten-credits.ts';
+import { type ChargedRow, chargedFromRows, chargedOfUnwritten, chargedStatement } from './charged-taxes.ts';
 import type { TaxedInvoices, TaxFacts } from './tax-facts.ts';
 import {
   type CategoryRow,
@@ -19,16 +20,22 @@ import {
 
 /**
  * Undefined where the organization has no taxes, which one look tells, and no credit takes back what was taxed, which
- * others do where there are credits or deltas.
+ * others do where there are credits or deltas. `unwritten` are credits that are not written down.
  */
-export const taxFacts = async (db: Queryable, invoices: TaxedInvoices): Promise<TaxFacts | undefined> => {
+export const taxFacts = async (
+  db: Queryable,
+  invoices: TaxedInvoices,
+  unwritten: readonly UnwrittenCredit[] = [],
+): Promise<TaxFacts | undefined> => {
   const { organizationId, customerIds, creditIds } = invoices;
   const asked = [organizationId, creditIds];
   const found = await db.query<PolicyAndRateRow>(ratesStatement, [organizationId]);
   const charged = creditIds.length > 0 ? (await db.query<ChargedRow>(chargedStatement, asked)).rows : [];
+  const foreseen = [organizationId, ...creditParameters(unwritten)];
+  const ahead = unwritten.length > 0 ? (await db.query<ChargedRow>(chargedOfUnwritten, foreseen)).rows : [];
   const billed = creditIds.length > 0 ? (await db.query<BilledRow>(billedBeforeStatement, asked)).rows : [];
   const terms = termsFromRows(found.rows);
-  const before = { takenBack: chargedFromRows(charged), billedBefore: billedBeforeFromRows(billed) };
+  const before = { takenBack: chargedFromRows([...charged, ...ahead]), billedBefore: billedBeforeFromRows(billed) };
   if (hasNoTaxes(terms, before)) return undefined;
   const customers = await db.query<CustomerRow>(customersStatement, [organizationId, customerIds]);
   const categories = haveCategories(terms)

@@ -23,6 +23,7 @@ import {
   InvoiceHead,
   InvoiceTax,
   Seller,
+  totalsFields,
 } from '#schemas/http/invoices.ts';
 import { oneOffLinesMax } from '#schemas/invoice/one-off.ts';
 
@@ -107,11 +108,7 @@ const drawnFields = {
   pre_payment_amount: { ...Decimal, description: 'What of the total was not paid yet: it is not due any more.' },
   post_payment_amount: { ...Decimal, description: 'What of the total was paid already: see `settlement`.' },
   subtotal: { ...Decimal, description: 'The sum of the amounts of the lines.' },
-  discounts: Type.Array(InvoiceDiscount),
-  discount_total: Decimal,
-  taxes: Type.Array(InvoiceTax, { description: 'One a rate and treatment.' }),
-  tax_total: { ...Decimal, description: 'Taxes that are added; inclusive ones are in the subtotal.' },
-  total: { ...Decimal, description: '`subtotal` - `discount_total` + `tax_total`.' },
+  ...totalsFields,
 } satisfies TProperties;
 
 const headFields = {

@@ -11,7 +11,7 @@ import {
   Instant,
   idOf,
 } from '#schemas/http/fields.ts';
-import { InvoiceDiscount, InvoiceLine, InvoicePeriod, InvoiceTax, termsFields } from '#schemas/http/invoices.ts';
+import { InvoiceLine, InvoicePeriod, termsFields, totalsFields } from '#schemas/http/invoices.ts';
 
 export const InvoicePreviewAsked = Type.Object(
   {
@@ -37,13 +37,7 @@ const PreviewedInvoice = Type.Object(
     periods: Type.Array(InvoicePeriod),
     lines: Type.Array(InvoiceLine),
     subtotal: Decimal,
-    discounts: Type.Array(InvoiceDiscount, {
-      description: 'Those that it would have if it were issued when it falls due.',
-    }),
-    discount_total: Decimal,
-    taxes: Type.Array(InvoiceTax, { description: 'Those that it would have if it were issued when it falls due.' }),
-    tax_total: Decimal,
-    total: Decimal,
+    ...totalsFields,
     failures: Type.Array(
       Type.Object(
         { subscription_id: idOf('sub'), message: Type.String() },
@@ -51,7 +45,11 @@ const PreviewedInvoice = Type.Object(
       ),
     ),
   },
-  { ...closed, title: 'PreviewedInvoice' },
+  {
+    ...closed,
+    title: 'PreviewedInvoice',
+    description: 'With the discounts and taxes that it would have if it were issued when it falls due.',
+  },
 );
 
 export const InvoicePreview = Type.Object(

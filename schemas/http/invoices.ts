@@ -100,6 +100,24 @@ export const InvoiceTax = Type.Object(
   { ...closed, title: 'InvoiceTax' },
 );
 
+/** What an invoice sums, beside its subtotal. */
+export const totalsFields = {
+  discounts: Type.Array(InvoiceDiscount, { description: 'One a discount.' }),
+  discount_total: Decimal,
+  taxes: Type.Array(InvoiceTax, { description: 'One a rate and treatment.' }),
+  tax_total: { ...Decimal, description: 'Taxes that are added; inclusive ones are in the subtotal.' },
+  total: { ...Decimal, description: '`subtotal` - `discount_total` + `tax_total`.' },
+};
+
+/** What an invoice without discounts and taxes sums. */
+export const totalsExample = (total: string) => ({
+  discounts: [],
+  discount_total: '0.00',
+  taxes: [],
+  tax_total: '0.00',
+  total,
+});
+
 export const Seller = Type.Object(
   { legal_name: Type.String(), address: nullable(Address), tax_ids: Type.Array(TaxId) },
   { ...closed, title: 'Seller', description: 'Who issued the invoice, as it stood then.' },
@@ -230,11 +248,7 @@ const headFields = {
   period: ofOnlyPeriod(HashedPeriod, 'The time'),
   periods: Type.Array(InvoicePeriod),
   subtotal: { ...Decimal, description: 'The sum of the amounts of the lines.' },
-  discounts: Type.Array(InvoiceDiscount, { description: 'One a discount.' }),
-  discount_total: Decimal,
-  taxes: Type.Array(InvoiceTax, { description: 'One a rate and treatment.' }),
-  tax_total: { ...Decimal, description: 'Taxes that are added; inclusive ones are in the subtotal.' },
-  total: { ...Decimal, description: '`subtotal` - `discount_total` + `tax_total`.' },
+  ...totalsFields,
   previous_hash: ofIssued(Type.String({ pattern: '^[0-9a-f]{64}$' }), 'The hash of the invoice before it.'),
   hash: ofIssued(Type.String({ pattern: '^[0-9a-f]{64}$' }), 'Of what it says and of `previous_hash`.'),
   state: Type.Enum(Object.values(InvoiceState), {

@@ -1,5 +1,6 @@
 /** Quotes in requests and answers: to whom makes them, and to the customer who has the link. */
 import { type TSchema, Type } from 'typebox';
+import { couponDurations, couponKinds } from '#schemas/coupon.ts';
 import { planExample } from '#schemas/http/catalog.ts';
 import { customerExample } from '#schemas/http/customers.ts';
 import { exampleHead, exampleId } from '#schemas/http/example-parts.ts';
@@ -9,6 +10,7 @@ import {
   CustomerName,
   closed,
   Decimal,
+  ExternalId,
   formed,
   GivenInstant,
   Instant,
@@ -20,6 +22,7 @@ import {
   Period,
   resourceFields,
 } from '#schemas/http/fields.ts';
+import { totalsExample, totalsFields } from '#schemas/http/invoices.ts';
 import { meteredChargeExample } from '#schemas/http/plan.ts';
 import { intervalSchema } from '#schemas/http/plan-terms.ts';
 import { tierCount } from '#schemas/http/price-overrides.ts';
@@ -60,6 +63,9 @@ export const quoteExample = {
   billing_anchor: 'calendar',
   term: { unit: 'month', count: 12 },
   discount: null,
+  coupon_id: null,
+  coupon_code: null,
+  promotion_code_id: null,
   memo: null,
   valid_until: '2040-01-01T00:00:00.000Z',
   state: 'draft',
@@ -111,6 +117,19 @@ const termsOf = <P extends TSchema>(prices: P) => ({
   trial: Type.Optional(nullable(NewTrial)),
   billing_anchor: Type.Optional(BillingAnchor),
   term: Type.Optional(nullable(intervalSchema('New'))),
+  coupon: Type.Optional(
+    nullable(
+      Type.Unsafe<string>({
+        ...ExternalId,
+        description: 'Id or code of a coupon, of which the subscription has a discount once the quote is accepted.',
+      }),
+    ),
+  ),
+  promotion_code: Type.Optional(
+    nullable(
+      Type.Unsafe<string>({ ...ExternalId, description: 'Instead of `coupon`: a promotion code, in whatever case.' }),
+    ),
+  ),
   discount: Type.Optional(
     nullable(
       Type.Unsafe<string>({ ...Note, description: 'Words that the customer reads; nothing is computed of it.' }),
@@ -196,6 +215,11 @@ const quoteFields = {
   billing_anchor: BillingAnchor,
   term: nullable(intervalSchema('')),
   discount: nullable(Note),
+  coupon_id: nullable(
+    Type.Unsafe<string>({ ...idOf('cpn'), description: 'Of which the subscription has a discount from its begin on.' }),
+  ),
+  coupon_code: nullable(Type.String()),
+  promotion_code_id: nullable(Type.Unsafe<string>({ ...idOf('prm'), description: 'By which the coupon is redeemed.' })),
   memo: nullable(Note),
   valid_until: Instant,
   state: QuoteStateName,
@@ -280,20 +304,34 @@ export const QuoteRefusal = Type.Object(
 const lines = Type.Array(PreviewedLine);
 const previewExample = {
   currency: 'USD',
-  first_invoice: { due_at: previewedLineExample.due_at, lines: [previewedLineExample], total: '40.00' },
+  first_invoice: {
+    due_at: previewedLineExample.due_at,
+    lines: [previewedLineExample],
+    subtotal: '40.00',
+    ...totalsExample('40.00'),
+  },
   full_period: { period: previewedLineExample.period, lines: [previewedLineExample], total: '40.00' },
 };
 const previewFields = {
   currency: CurrencyCode,
   first_invoice: nullable(
     Type.Object(
-      { due_at: Instant, lines, total: Decimal },
-      { ...closed, title: 'QuotedInvoice', description: 'Null where the subscription ends with its trial.' },
+      { due_at: Instant, lines, subtotal: Decimal, ...totalsFields },
+      {
+        ...closed,
+        title: 'QuotedInvoice',
+        description:
+          'With the discounts and taxes that it would have when it falls due. Null where the subscription ends with its trial.',
+      },
     ),
   ),
   full_period: Type.Object(
     { period: Period, lines, total: Decimal },
-    { ...closed, title: 'QuotedPeriod', description: 'The first billing period that is charged whole.' },
+    {
+      ...closed,
+      title: 'QuotedPeriod',
+      description: 'The first billing period that is charged whole, without discounts and taxes.',
+    },
   ),
 };
 export const QuotePreview = Type.Object(previewFields, {
@@ -320,6 +358,21 @@ const OfferedCharge = Type.Object(
   { ...closed, title: 'OfferedCharge' },
 );
 
+const OfferedCoupon = Type.Object(
+  {
+    name: Name,
+    kind: Type.Enum([...couponKinds], { title: 'OfferedCouponKind' }),
+    percentage: nullable(Decimal),
+    amount: nullable(Decimal),
+    currency: nullable(CurrencyCode),
+    free_units: nullable(Decimal),
+    duration: Type.Enum([...couponDurations], { title: 'OfferedCouponDuration' }),
+    duration_periods: nullable(Type.Integer({ minimum: 1 })),
+    expires_at: nullable(Instant),
+  },
+  { ...closed, title: 'OfferedCoupon', description: 'What is taken off.' },
+);
+
 /** What the customer sees. */
 export const QuoteOffer = Type.Object(
   {
@@ -338,6 +391,7 @@ export const QuoteOffer = Type.Object(
     trial: nullable(QuotedTrial),
     term: nullable(intervalSchema('')),
     discount: nullable(Note),
+    coupon: nullable(OfferedCoupon),
     memo: nullable(Note),
     valid_until: Instant,
     content_hash: ContentHash,
@@ -363,6 +417,7 @@ export const QuoteOffer = Type.Object(
         trial: null,
         term: quoteExample.term,
         discount: null,
+        coupon: null,
         memo: null,
         valid_until: quoteExample.valid_until,
         content_hash: sentExample.content_hash,

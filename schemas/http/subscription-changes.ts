@@ -14,6 +14,7 @@ import {
   nullable,
   Period,
 } from '#schemas/http/fields.ts';
+import { totalsExample, totalsFields } from '#schemas/http/invoices.ts';
 import { changeBillings, pausedUsages, subscriptionChangeKinds } from '#schemas/subscription-terms.ts';
 
 export const seatsMax = 1_000_000;
@@ -166,34 +167,64 @@ export const previewedLineExample = {
 };
 const lines = Type.Array(PreviewedLine);
 
+export const Unknown = Type.Object(
+  { plan_code: Code, period: Period, message: Type.String() },
+  { ...closed, title: 'UpcomingUnknown', description: 'What can not be rated as things stand, and why.' },
+);
+
+const ChangeInvoicePreview = Type.Object(
+  { due_at: Instant, lines, subtotal: Decimal, ...totalsFields },
+  {
+    ...closed,
+    title: 'ChangeInvoicePreview',
+    description:
+      'All that the subscription is billed when this falls due, but for usage, with the discounts and taxes of then.',
+  },
+);
+const changeInvoiceExample = {
+  due_at: previewedLineExample.due_at,
+  lines: [previewedLineExample],
+  subtotal: '40.00',
+  ...totalsExample('40.00'),
+};
+const sideFields = {
+  lines,
+  total: Type.Unsafe<string>({ ...Decimal, description: 'Of these lines, without discounts and taxes.' }),
+  invoices: nullable(
+    Type.Array(ChangeInvoicePreview, {
+      description:
+        'Of each instant at which the change makes a difference. Null where more than 2,000 billing periods fall due until then.',
+    }),
+  ),
+};
+
 /** What `?preview=true` answers. */
 export const ChangePreview = Type.Object(
   {
     effective_at: Instant,
     currency: CurrencyCode,
-    lines,
-    total: Decimal,
-    instead_of: Type.Object(
-      { lines, total: Decimal },
-      {
-        ...closed,
-        title: 'PreviewedInstead',
-        description: 'What would be charged without the change, and is not with it.',
-      },
-    ),
+    ...sideFields,
+    instead_of: Type.Object(sideFields, {
+      ...closed,
+      title: 'PreviewedInstead',
+      description: 'What would be charged without the change, and is not with it.',
+    }),
+    unknown: Type.Array(Unknown, { description: 'It is in no sum.' }),
   },
   {
     ...closed,
     title: 'SubscriptionChangePreview',
     description:
-      'What the change would charge and credit in the billing periods that hold it: flat charges, and those of seats and add-ons. Usage is no part of it, nor are prices in credits and price overrides.',
+      'What the change would charge and credit in the billing periods that hold it: flat charges, and those of seats and add-ons. Usage is no part of it.',
     examples: [
       {
         effective_at: previewedLineExample.due_at,
         currency: 'USD',
         lines: [previewedLineExample],
         total: '40.00',
-        instead_of: { lines: [], total: '0.00' },
+        invoices: [changeInvoiceExample],
+        instead_of: { lines: [], total: '0.00', invoices: [] },
+        unknown: [],
       },
     ],
   },

@@ -14,7 +14,8 @@ import {
   Period,
   Sequence,
 } from '#schemas/http/fields.ts';
-import { LedgerEntry } from '#schemas/http/subscription-changes.ts';
+import { totalsExample, totalsFields } from '#schemas/http/invoices.ts';
+import { LedgerEntry, Unknown } from '#schemas/http/subscription-changes.ts';
 import {
   CancellationRefund,
   FinalUsageName,
@@ -95,10 +96,6 @@ const KnownLines = Type.Array(UpcomingLine, {
   description: 'What is charged and credited without a look at usage: flat charges, seats, add-ons.',
 });
 
-const Unknown = Type.Object(
-  { plan_code: Code, period: Period, message: Type.String() },
-  { ...closed, title: 'UpcomingUnknown' },
-);
 const unknown = Type.Array(Unknown, { description: 'What can not be rated as things stand, and why.' });
 
 export const SubscriptionCancellationView = Type.Object(
@@ -118,6 +115,7 @@ export const SubscriptionCancellationView = Type.Object(
         ),
         lines: KnownLines,
         subtotal: Decimal,
+        ...totalsFields,
         unknown,
         invoice_ids: Type.Array(idOf('inv'), {
           description: 'Of one that took effect: the invoices that billed what fell due at its end.',
@@ -148,6 +146,7 @@ export const SubscriptionCancellationView = Type.Object(
           renewal: `/v1/subscriptions/${subscriptionExample.id}/renewal`,
           lines: [upcomingLineExample],
           subtotal: '9.00',
+          ...totalsExample('9.00'),
           unknown: [],
           invoice_ids: [],
         },
@@ -173,17 +172,14 @@ const UsageSoFar = Type.Object(
   {
     watermark: Sequence,
     lines: Type.Array(UpcomingLine),
-    subtotal: Decimal,
-    total: Type.Unsafe<string>({
-      ...Decimal,
-      description: 'With what of the next invoice no usage goes into; without taxes.',
-    }),
+    subtotal: Type.Unsafe<string>({ ...Decimal, description: 'Of these lines.' }),
+    ...totalsFields,
   },
   {
     ...closed,
     title: 'UsageSoFar',
     description:
-      'Charges of usage, and what a period costs at least and at most, by what is measured at the watermark: more usage, and corrections of it, change them.',
+      'Charges of usage, and what a period costs at least and at most, by what is measured at the watermark: more usage, and corrections of it, change them. Discounts, taxes and `total` are those of the invoice as a whole, with the lines of `next_invoice`.',
   },
 );
 
@@ -192,9 +188,14 @@ const NextInvoice = Type.Object(
     due_at: Instant,
     lines: KnownLines,
     subtotal: Decimal,
+    ...totalsFields,
     unknown,
   },
-  { ...closed, title: 'NextInvoice' },
+  {
+    ...closed,
+    title: 'NextInvoice',
+    description: 'As it would be issued when it falls due, with discounts and taxes, if there were no usage.',
+  },
 );
 
 export const SubscriptionRenewal = Type.Object(
@@ -234,9 +235,10 @@ export const SubscriptionRenewal = Type.Object(
           due_at: '2026-12-01T00:00:00.000Z',
           lines: [upcomingLineExample],
           subtotal: '9.00',
+          ...totalsExample('9.00'),
           unknown: [],
         },
-        usage: { watermark: '812', lines: [], subtotal: '0.00', total: '9.00' },
+        usage: { watermark: '812', lines: [], subtotal: '0.00', ...totalsExample('9.00') },
       },
     ],
   },

@@ -1,10 +1,17 @@
 /** What a change would charge: worked by hand, over November with its 30 days. */
 import { describe, expect, it } from 'vitest';
-import type { BilledPart } from '#schemas/due-parts.ts';
+import type { Currency } from '#schemas/currency.ts';
+import type { BilledPart, DuePart } from '#schemas/due-parts.ts';
 import type { PlanTermsJson } from '#schemas/plan.ts';
 import { noGeneralTerms } from '#schemas/plan-terms.ts';
 import type { ChangeBilling, SubscriptionChange } from '#schemas/subscription-terms.ts';
-import { previewChange } from '../../../../api/subscriptions/preview-change.ts';
+import {
+  changedLedger,
+  changedParts,
+  previewedLinesJson,
+  ratedPart,
+  schedulesByVersion,
+} from '../../../../api/subscriptions/changed-parts.ts';
 import type { Subscription } from '../../../../api/subscriptions/subscriptions.postgres.ts';
 
 const at = (day: number): number => Date.UTC(2026, 10, day);
@@ -72,8 +79,14 @@ const preview = (change: SubscriptionChange, old: PlanTermsJson, other: PlanTerm
     ['old', old],
     ['new', other],
   ]);
-  const facts = { versions, planNames: names, written, policy: { rounding: 'half_up' as const } };
-  return previewChange(subscription, { undone: [], added: [change] }, facts);
+  const after = { ...subscription, changes: changedLedger(subscription, { undone: [], added: [change] }) };
+  const schedules = schedulesByVersion(versions, names);
+  const { charged: own, insteadOf } = changedParts(subscription, after, change.effectiveAt, schedules, written);
+  const shownLines = (parts: readonly DuePart[]) => {
+    const rated = parts.flatMap((part) => ratedPart(part, subscription, { versions, policy: { rounding: 'half_up' } }));
+    return previewedLinesJson(rated, names, 'USD' as Currency);
+  };
+  return { ...shownLines(own), instead_of: shownLines(insteadOf) };
 };
 const toNew = (day: number, bills: ChangeBilling): SubscriptionChange => ({
   kind: 'plan',

@@ -1,10 +1,11 @@
 /**
- * What a change of a subscription would charge and credit, by the rater's own rules, before it is made: flat charges
- * and those of seats and add-ons in the billing periods that hold the instant of the change. Pure. Usage is no part of
- * it, as it is not known yet; nor are prices in credits and price overrides.
+ * What of a subscription a change of it would charge and credit, before it is made: its parts in the billing periods
+ * that hold the instant of the change. And what such parts come to by the prices of their plans, where nothing is
+ * written yet: flat charges and those of seats and add-ons. Pure.
  */
 import assert from 'node:assert/strict';
 import { type BillingCycle, periodAt } from '#schemas/billing-cycle.ts';
+import { periodIdOf } from '#schemas/billing-period.ts';
 import {
   type ChargeSchedule,
   chargeSchedules,
@@ -27,22 +28,15 @@ import type { PlanName } from '../catalog/plan-versions.postgres.ts';
 import type { LedgerChanges } from './subscription-changes.postgres.ts';
 import type { Subscription } from './subscriptions.postgres.ts';
 
-export type PreviewFacts = {
-  /** What each plan version charges that the subscription has or would have, by its id. */
-  readonly versions: ReadonlyMap<string, PlanTermsJson>;
-  readonly planNames: ReadonlyMap<string, PlanName>;
-  /** All that is written down of the billing periods that go on, and all that was charged once. */
-  readonly written: readonly BilledPart[];
-  readonly policy: RatingPolicy;
-};
+export type PlanNames = ReadonlyMap<string, PlanName>;
 
-type PreviewedLine = { readonly part: DuePart; readonly line: RatedLine };
+export type PreviewedLine = { readonly part: DuePart; readonly line: RatedLine };
 
 /** The ledger as it would be. */
-const changedLedger = ({ changes }: Subscription, { undone, added }: LedgerChanges): SubscriptionChange[] =>
+export const changedLedger = ({ changes }: Subscription, { undone, added }: LedgerChanges): SubscriptionChange[] =>
   [...changes.filter(({ id }) => !undone.includes(id)), ...added].toSorted((a, b) => a.effectiveAt - b.effectiveAt);
 
-type Schedules = ReadonlyMap<string, readonly ChargeSchedule[]>;
+export type Schedules = ReadonlyMap<string, readonly ChargeSchedule[]>;
 
 export const schedulesByVersion = (
   versions: ReadonlyMap<string, PlanTermsJson>,
@@ -65,16 +59,24 @@ export const lastPeriodEnd = (cycle: BillingCycle, schedules: Schedules, instant
 /** Of the billing periods that hold the instant, what was not written down yet. */
 const partsAround = (
   terms: SubscriptionTerms,
-  { versions, planNames, written }: PreviewFacts,
+  schedules: Schedules,
+  written: readonly BilledPart[],
   instant: Instant,
 ): DuePart[] => {
-  const schedules = schedulesByVersion(versions, planNames);
   const time = { start: instant - 1, end: lastPeriodEnd(terms.cycle, schedules, instant) };
   const parts = dueParts(terms, (id) => schedules.get(id) ?? [], written, time, rememberedPeriods());
   return parts.filter(({ billing }) => contains(billing, instant));
 };
 
-const partKey = ({ item, planVersionId, timing, interval, isCounted: counted, span, quantities }: DuePart): string =>
+export const partKey = ({
+  item,
+  planVersionId,
+  timing,
+  interval,
+  isCounted: counted,
+  span,
+  quantities,
+}: DuePart): string =>
   JSON.stringify([item, planVersionId, timing, interval, counted, span.start, span.end, quantities]);
 
 /** The charges of a part that no usage goes into, as they are priced in the currency of the subscription. */
@@ -102,7 +104,7 @@ export type PreviewedSubscription = Pick<Subscription, 'id' | 'customerId' | 'cu
 export const ratedPart = (
   part: DuePart,
   subscription: PreviewedSubscription,
-  { versions, policy }: Pick<PreviewFacts, 'versions' | 'policy'>,
+  { versions, policy }: { readonly versions: ReadonlyMap<string, PlanTermsJson>; readonly policy: RatingPolicy },
 ): PreviewedLine[] => {
   const version = versions.get(part.planVersionId);
   if (!version) return [];
@@ -110,7 +112,7 @@ export const ratedPart = (
   const { timeZone } = subscription.cycle;
   const lines = ratePlan(
     {
-      billingPeriodId: '',
+      billingPeriodId: periodIdOf(subscription.id, part),
       subscriptionId: subscription.id,
       customerId: subscription.customerId,
       planVersionId: part.planVersionId,
@@ -133,7 +135,7 @@ export const ratedPart = (
   return lines.map((line) => ({ part, line }));
 };
 
-const lineJson = ({ part, line }: PreviewedLine, names: PreviewFacts['planNames']) => ({
+const lineJson = ({ part, line }: PreviewedLine, names: PlanNames) => ({
   charge_code: line.chargeCode,
   description: line.chargeName,
   plan_code: names.get(part.planVersionId)?.planCode ?? part.planVersionId,
@@ -144,32 +146,26 @@ const lineJson = ({ part, line }: PreviewedLine, names: PreviewFacts['planNames'
   due_at: formatInstant(part.dueAt),
 });
 
-export const previewedLinesJson = (
-  lines: readonly PreviewedLine[],
-  names: PreviewFacts['planNames'],
-  currency: Currency,
-) => ({
+export const previewedLinesJson = (lines: readonly PreviewedLine[], names: PlanNames, currency: Currency) => ({
   lines: lines.map((line) => lineJson(line, names)),
   total: formatMinorUnits(sumAmounts(lines.map(({ line }) => line.amount)), currency),
 });
 
-/** What would be charged that is not charged without the change, and the other way round. */
-export const previewChange = (subscription: Subscription, decided: LedgerChanges, facts: PreviewFacts) => {
-  const currency = subscription.currency as Currency;
-  const effectiveAt = Math.min(...decided.added.map((change) => change.effectiveAt));
-  const without = partsAround(subscription, facts, effectiveAt);
-  const after = { ...subscription, changes: changedLedger(subscription, decided) };
-  const changed = partsAround(after, facts, effectiveAt);
-  const linesBeyond = (parts: readonly DuePart[], others: readonly DuePart[]): PreviewedLine[] => {
+/** What is charged with the change and not without it, and the other way round. */
+export const changedParts = (
+  before: SubscriptionTerms,
+  after: SubscriptionTerms,
+  effectiveAt: Instant,
+  schedules: Schedules,
+  /** All that is written down of the billing periods that go on, and all that was charged once. */
+  written: readonly BilledPart[],
+): { readonly charged: readonly DuePart[]; readonly insteadOf: readonly DuePart[] } => {
+  const [without, changed] = [before, after].map((terms) => partsAround(terms, schedules, written, effectiveAt));
+  const beyond = (parts: readonly DuePart[] = [], others: readonly DuePart[] = []): DuePart[] => {
     const known = new Set(others.map(partKey));
-    return parts.filter((part) => !known.has(partKey(part))).flatMap((part) => ratedPart(part, subscription, facts));
+    return parts.filter((part) => !known.has(partKey(part)));
   };
-  return {
-    effective_at: formatInstant(effectiveAt),
-    currency,
-    ...previewedLinesJson(linesBeyond(changed, without), facts.planNames, currency),
-    instead_of: previewedLinesJson(linesBeyond(without, changed), facts.planNames, currency),
-  };
+  return { charged: beyond(changed, without), insteadOf: beyond(without, changed) };
 };
 
 /** The plan versions that a change may charge or credit. */

@@ -1,0 +1,45 @@
+/** Credits of billing periods that are not written down: how statements find what they take back. Pure. */
+import type { Instant } from '#schemas/period.ts';
+
+/** What a credit is told by that is not written down. */
+export type UnwrittenCredit = {
+  readonly id: string;
+  readonly subscriptionId: string;
+  readonly billingEnd: Instant;
+  readonly pricedAt: Instant;
+  readonly item: string;
+  readonly interval: { readonly unit: string; readonly count: number };
+  readonly isCounted: boolean;
+  /** What it takes back, where that is not written down either. */
+  readonly chargeId: string | undefined;
+};
+
+const matched = `subscription_id, billing_end, priced_at, item, interval_unit, interval_count, counted`;
+
+/** Of those of the billing periods `$2` that are credits. */
+export const writtenCredits = `SELECT id, ${matched} FROM billing_periods
+  WHERE organization_id = $1 AND id = ANY ($2) AND timing = 'credit'`;
+
+/** As `creditParameters` says them, from `$2` on. */
+export const unwrittenCredits = `SELECT n.* FROM unnest($2::text[], $3::text[], $4::timestamptz[], $5::timestamptz[],
+  $6::text[], $7::text[], $8::integer[], $9::boolean[]) AS n (id, ${matched})`;
+
+export const creditParameters = (credits: readonly UnwrittenCredit[]): unknown[] => [
+  credits.map(({ id }) => id),
+  credits.map(({ subscriptionId }) => subscriptionId),
+  credits.map(({ billingEnd }) => new Date(billingEnd)),
+  credits.map(({ pricedAt }) => new Date(pricedAt)),
+  credits.map(({ item }) => item),
+  credits.map(({ interval }) => interval.unit),
+  credits.map(({ interval }) => interval.count),
+  credits.map(({ isCounted }) => isCounted),
+];
+
+// What a credit takes back is found as `insertPeriods` (rater/run/billing-runs.postgres.ts) finds whom it was charged
+// to.
+/** The billing periods `a` that credits `c` take back. */
+export const takenBackBy = `billing_periods a ON a.timing = 'advance' AND a.organization_id = $1
+    AND a.subscription_id = c.subscription_id
+    AND a.billing_end = c.billing_end AND a.span_start = c.priced_at AND a.item = c.item
+    AND a.interval_unit = c.interval_unit AND a.interval_count = c.interval_count
+    AND a.counted IS NOT DISTINCT FROM c.counted`;
