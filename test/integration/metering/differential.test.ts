@@ -39,7 +39,7 @@ let store: ReturnType<typeof createStoreHistory>;
 beforeAll(async () => {
   const { databaseUrl, clickhouseUrl } = await freshStores(inject('serverUrls'));
   await migrateAll({ databaseUrl, clickhouseUrl, databasePassword });
-  clickhouse = connectClickHouse(clickhouseUrl, { requestTimeoutMs: 30_000, connectionsMax: 4 });
+  clickhouse = connectClickHouse(clickhouseUrl, { requestTimeoutMs: 120_000, connectionsMax: 4 });
   store = createStoreHistory(clickhouse);
 });
 afterAll(() => clickhouse?.close());
