@@ -4,7 +4,7 @@ import { LongestFirst } from './test/support/longest-first.ts';
 const shared = {
   // For a machine that is three times slower than the one on which they were written, and busy; a test that hangs is
   // still ended. A test says a time of its own where it takes longer.
-  testTimeout: 180_000,
+  testTimeout: 300_000,
   hookTimeout: 300_000,
   // Of tests within a file that say they may run at the same time: they wait for time to pass.
   maxConcurrency: 20,

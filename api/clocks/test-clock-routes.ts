@@ -1,4 +1,5 @@
 /** `/v1/test-clocks`: the hour of customers in a sandbox. */
+import type { Caller } from '#platform/access/authenticate.ts';
 import { FailureError, type Fault } from '#schemas/failures.ts';
 import { RunWait, RunWaitDocument } from '#schemas/http/runs.ts';
 import {
@@ -37,6 +38,11 @@ const clockJson = (clock: TestClock) => ({
   ...headToJson(clock),
 });
 
+/** No customer of the live world lives by a clock: what it is billed is dated by the hour of all. */
+const refuseLiveKeys = ({ world }: Caller): void => {
+  if (world !== 'test') throw new FailureError('TEST_CLOCK_NEEDS_SANDBOX');
+};
+
 /** What changes with its version: the hour goes on by itself. */
 const lasting = ({ id, name, metadata, version }: ReturnType<typeof clockJson>) => ({ id, name, metadata, version });
 
@@ -58,9 +64,10 @@ export const testClockRoutes = (
       summary: 'Make a test clock',
       body: NewTestClock,
       answers: { 201: TestClockSchema },
-      failures: [],
+      failures: ['TEST_CLOCK_NEEDS_SANDBOX'],
     },
-    async ({ db, body, nowMs }) => {
+    async ({ caller, db, body, nowMs }) => {
+      refuseLiveKeys(caller);
       const faults: Fault[] = [];
       const now = readInstant(body.now, 'now', faults) ?? nowMs;
       refuseFaults(faults);
@@ -115,9 +122,10 @@ export const testClockRoutes = (
       params: TestClockId,
       body: TestClockCustomer,
       answers: { 200: AttachedCustomer },
-      failures: ['TEST_CLOCK_NOT_FOUND', 'CUSTOMER_NOT_FOUND', 'CUSTOMER_IN_USE'],
+      failures: ['TEST_CLOCK_NEEDS_SANDBOX', 'TEST_CLOCK_NOT_FOUND', 'CUSTOMER_NOT_FOUND', 'CUSTOMER_IN_USE'],
     },
-    async ({ db, params, body, nowMs, matchVersion }) => {
+    async ({ caller, db, params, body, nowMs, matchVersion }) => {
+      refuseLiveKeys(caller);
       const clock = found(await testClocks.clock(db, params.id), 'TEST_CLOCK_NOT_FOUND');
       matchVersion(clock.version);
       const customer = found(await customers.payer(db, body.customer_id, 'lock'), 'CUSTOMER_NOT_FOUND');
@@ -154,9 +162,10 @@ export const testClockRoutes = (
       params: TestClockId,
       body: TestClockAdvance,
       answers: { 202: TestClockSchema },
-      failures: ['TEST_CLOCK_NOT_FOUND', 'TEST_CLOCK_ADVANCING'],
+      failures: ['TEST_CLOCK_NEEDS_SANDBOX', 'TEST_CLOCK_NOT_FOUND', 'TEST_CLOCK_ADVANCING'],
     },
-    async ({ db, params, body, nowMs, matchVersion }) => {
+    async ({ caller, db, params, body, nowMs, matchVersion }) => {
+      refuseLiveKeys(caller);
       const clock = found(await testClocks.clock(db, params.id, 'FOR UPDATE'), 'TEST_CLOCK_NOT_FOUND');
       matchVersion(clock.version);
       const after = await advanceTestClock(testClocks, db, clock, body.to, nowMs);

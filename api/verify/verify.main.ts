@@ -1,11 +1,12 @@
 /**
- * `npm run verify [-- --anchors <file>] [--write-anchors <file>]`: whether the audit log, the invoices and the credit
- * notes are as they were written, for every organization. One line each on stdout, of the audit log one per lane, and
- * the first row that is not by name; exit code 1 where anything is wrong (the configuration too), 2 where it could not
- * be verified.
+ * `npm run verify [-- --organization <id>] [--anchors <file>] [--write-anchors <file>]`: whether the audit log, the
+ * invoices and the credit notes are as they were written, for every organization or for one. One line each on stdout,
+ * of the audit log one per lane, and the first row that is not by name; exit code 1 where anything is wrong (the
+ * configuration too), 2 where it could not be verified.
  *
  * `--write-anchors` adds the heads to a file, which belongs on another machine; only where all is well. `--anchors`
- * holds the chains against the heads of such a file. Both may name the same file: it is read before it is written.
+ * holds the chains against the heads of such a file. Both may name the same file: it is read before it is written. With
+ * `--organization` nothing of any other is read: neither its heads, nor rows that belong to no organization.
  *
  * Works as the owner of the schema, and reads one snapshot while the services go on.
  */
@@ -29,11 +30,14 @@ const fail = (message: string): never => {
   process.exit(2);
 };
 
-const readArguments = (): { anchors?: string; 'write-anchors'?: string } => {
+const usage = 'usage: npm run verify [-- --organization <id>] [--anchors <file>] [--write-anchors <file>]';
+
+const readArguments = (): { organization?: string; anchors?: string; 'write-anchors'?: string } => {
+  const path = { type: 'string' } as const;
   try {
-    return parseArgs({ options: { anchors: { type: 'string' }, 'write-anchors': { type: 'string' } } }).values;
+    return parseArgs({ options: { organization: path, anchors: path, 'write-anchors': path } }).values;
   } catch (error) {
-    return fail(`${(error as Error).message}\nusage: npm run verify [-- --anchors <file>] [--write-anchors <file>]`);
+    return fail(`${(error as Error).message}\n${usage}`);
   }
 };
 
@@ -81,8 +85,10 @@ const print = (line: string): void => {
 /** Some statements read a whole table. */
 const statementMsMax = 1_800_000;
 
-const { anchors: anchorsPath, 'write-anchors': writePath } = readArguments();
-const anchors = await readAnchors(anchorsPath, false);
+const { organization: only, anchors: anchorsPath, 'write-anchors': writePath } = readArguments();
+const anchors = (await readAnchors(anchorsPath, false)).filter(
+  ({ organizationId }) => only === undefined || organizationId === only,
+);
 const known = await readAnchors(writePath, true);
 const postgres = connectPostgres(config.databaseUrl, {
   poolMax: 1,
@@ -116,13 +122,18 @@ try {
     await refuseHidden(client);
     const { rows } = await client.query<{ id: string }>(
       // One whose row is gone has its chain still.
-      'SELECT id FROM organizations UNION SELECT organization_id FROM audit_heads ORDER BY 1',
+      `SELECT id FROM organizations WHERE $1::text IS NULL OR id = $1
+       UNION SELECT organization_id FROM audit_heads WHERE $1::text IS NULL OR organization_id = $1 ORDER BY 1`,
+      [only ?? null],
     );
+    if (only !== undefined && rows.length === 0 && anchors.length === 0)
+      throw new Error(`there is no organization ${only}`);
     for (const { id } of rows) await verifyOrganization(client, id);
     // Not as they would be written today, and still as they were written: no fault.
     const { rows: named } = await client.query<NameLikeId>(namesLikeIdsStatement);
-    for (const line of linesOfNamesLikeIds(named)) print(line);
-    for (const found of await verifyStrays(client)) printChanges('installation', found);
+    const isMeant = ({ organization_id: id }: NameLikeId) => only === undefined || id === only;
+    for (const line of linesOfNamesLikeIds(named.filter(isMeant))) print(line);
+    if (only === undefined) for (const found of await verifyStrays(client)) printChanges('installation', found);
     const ids = new Set(rows.map(({ id }) => id));
     for (const organizationId of new Set(anchors.map((anchor) => anchor.organizationId).filter((id) => !ids.has(id)))) {
       print(`${organizationId} audit: FAULT: the organization of an anchor is gone`);

@@ -4,6 +4,7 @@ import type { FastifyInstance, RouteOptions } from 'fastify';
 import { pino } from 'pino';
 import { systemClock } from '#platform/process/clock.ts';
 import { createMetrics } from '#platform/process/metrics.ts';
+import type { World } from '#schemas/api-key.ts';
 import { createIngestCounts } from '../../api/reconciliation/ingest-counts.postgres.ts';
 import { createStores } from '../../api/resources.ts';
 import { createRoutes, type RouteDefinition } from '../../api/route/define-route.ts';
@@ -94,6 +95,9 @@ export const definedRoutes = (): DefinedRoute[] => allDefined().filter(({ byLink
 
 /** Those for who has a link and no key. */
 export const linkRoutes = (): DefinedRoute[] => allDefined().filter(({ byLink }) => byLink);
+
+/** Which key opens a route: no live one sets a test clock going. */
+export const worldOf = ({ tag }: Pick<DefinedRoute, 'tag'>): World => (tag === 'Test clocks' ? 'test' : 'live');
 
 export type Example = { readonly path: string; readonly body?: unknown };
 

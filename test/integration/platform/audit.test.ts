@@ -1,8 +1,9 @@
 /** [I28] Every change of an object has an entry in the audit log, in the transaction of the change. */
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
-import { definedRoutes, examples } from '../../support/api-routes.ts';
+import { definedRoutes, examples, worldOf } from '../../support/api-routes.ts';
 import { lastMonth, type Pipeline, startPipeline, until } from '../../support/pipeline.ts';
 import {
+  type Call,
   firstTenant,
   hostsOf,
   makeKey,
@@ -17,18 +18,20 @@ type Entry = Readonly<Record<string, string | number | null>>;
 
 let pipeline: Pipeline;
 let tenant: Tenant;
+let sandbox: Call;
 let objects: Objects;
 beforeAll(async () => {
   pipeline = await startPipeline(inject('serverUrls'));
   tenant = await firstTenant(pipeline);
+  sandbox = (await makeKey(pipeline, pipeline.api, { scopes: ['admin'], world: 'test' })).api;
   objects = await makeObjects(pipeline.api, 'customer-1', hostsOf(pipeline, pipeline.key).ingest);
 });
 afterAll(() => pipeline?.stop());
 
-const entries = async (query: string): Promise<Entry[]> =>
-  (await pipeline.api('GET', `/v1/audit-log?limit=1000&${query}`)).body.items;
-const total = async (query = ''): Promise<number> =>
-  (await pipeline.api('GET', `/v1/audit-log?limit=1&${query}`)).body.pagination.total;
+const entries = async (query: string, api: Call = pipeline.api): Promise<Entry[]> =>
+  (await api('GET', `/v1/audit-log?limit=1000&${query}`)).body.items;
+const total = async (query = '', api: Call = pipeline.api): Promise<number> =>
+  (await api('GET', `/v1/audit-log?limit=1&${query}`)).body.pagination.total;
 const changes = definedRoutes().flatMap((route) =>
   route.method === 'GET' || route.idempotencyHeader === false ? [] : [[`${route.method} ${route.url}`, route] as const],
 );
@@ -48,9 +51,11 @@ const typeOf = (action: string, isVersion: boolean): string => {
 describe('[I28] the audit log', () => {
   it.each(changes)(
     '%s writes one entry per object that it changes, and who, when, why and what of',
-    async (_, { method, operation }) => {
-      const actor = await makeKey(pipeline, pipeline.api, { scopes: ['admin'] });
-      const { path, body } = (await examples[operation]?.(pipeline.api, objects)) ?? { path: '' };
+    async (_, route) => {
+      const { method, operation } = route;
+      const actor = await makeKey(pipeline, pipeline.api, { scopes: ['admin'], world: worldOf(route) });
+      const api = worldOf(route) === 'test' ? sandbox : pipeline.api;
+      const { path, body } = (await examples[operation]?.(api, objects)) ?? { path: '' };
       const [requestId, beginMs] = [`request-${unique()}`, Date.now()];
       const answer = await actor.api(method, path, body, { 'x-request-id': requestId });
       // A rotation makes one key and ends another; an acceptance makes a subscription, a finalization a run; a credit
@@ -62,10 +67,10 @@ describe('[I28] the audit log', () => {
       const named: string = isVersion ? answer.body.plan_id : (answer.body.items?.[0].id ?? answer.body.id);
       const objectId = answer.status === 204 ? (path.split('/').at(-1) ?? '') : named;
       // What processes bring to its end meanwhile has entries of theirs, and the request's id as well.
-      const written = await entries(`request_id=${requestId}&object_id=${objectId}&actor=${actor.id}`);
+      const written = await entries(`request_id=${requestId}&object_id=${objectId}&actor=${actor.id}`, api);
       expect(written).toHaveLength(1);
-      expect(await total(`request_id=${requestId}&actor=${actor.id}`)).toBe(expected);
-      expect(await total(`actor=${actor.id}`)).toBe(expected);
+      expect(await total(`request_id=${requestId}&actor=${actor.id}`, api)).toBe(expected);
+      expect(await total(`actor=${actor.id}`, api)).toBe(expected);
       const [entry] = written;
       const isNew =
         method === 'POST' &&

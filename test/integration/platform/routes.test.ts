@@ -13,6 +13,7 @@ import {
   examples,
   linkRoutes,
   registeredRoutes,
+  worldOf,
 } from '../../support/api-routes.ts';
 import { call, type Pipeline, startPipeline } from '../../support/pipeline.ts';
 import { type Call, hostsOf, makeKey, makeObjects, type Objects, unique } from '../../support/tenants.ts';
@@ -20,9 +21,11 @@ import { type Call, hostsOf, makeKey, makeObjects, type Objects, unique } from '
 const shop = 'https://shop.example.com';
 
 let pipeline: Pipeline;
+let sandbox: Call;
 let objects: Objects;
 beforeAll(async () => {
   pipeline = await startPipeline(inject('serverUrls'), { MILLRACE_CORS_ORIGINS: shop });
+  sandbox = (await makeKey(pipeline, pipeline.api, { scopes: ['admin'], world: 'test' })).api;
   objects = await makeObjects(pipeline.api, 'customer-1', hostsOf(pipeline, pipeline.key).ingest);
 });
 afterAll(() => pipeline?.stop());
@@ -38,15 +41,18 @@ const changes = named.filter(([, route]) => isChange(route));
 const withMethod = (...methods: string[]) => named.filter(([, { method }]) => methods.includes(method));
 const lists = named.filter(([, { list }]) => list !== undefined);
 
+const routeOf = (operation: string) =>
+  routes.find((route) => route.operation === operation) ?? expect.unreachable(`there is no route ${operation}`);
+const callOf = (operation: string): Call => (worldOf(routeOf(operation)) === 'test' ? sandbox : pipeline.api);
 const exampleOf = (operation: string): Promise<Example> => {
   const example = examples[operation];
   if (!example) throw new Error(`test/support/api-routes.ts has no example of ${operation}`);
-  return example(pipeline.api, objects);
+  return example(callOf(operation), objects);
 };
 /** A good request of the operation. */
-const send = async (operation: string, headers: Record<string, string> = {}, api: Call = pipeline.api, query = '') => {
+const send = async (operation: string, headers: Record<string, string> = {}, query = '') => {
   const { path, body } = await exampleOf(operation);
-  return api(routes.find((route) => route.operation === operation)?.method ?? '', path + query, body, headers);
+  return callOf(operation)(routeOf(operation).method, path + query, body, headers);
 };
 
 describe('the table of routes', () => {
@@ -150,16 +156,18 @@ describe.each(named)('%s', (_, { operation, scope }) => {
   });
 
   it(`answers 403 to a key that holds every scope but ${scope}, and takes one that holds it alone`, async () => {
+    const world = worldOf(routeOf(operation));
     const others = scopes.filter((other) => !covers(other, scope));
-    const without = await makeKey(pipeline, pipeline.api, { scopes: others });
+    const without = await makeKey(pipeline, pipeline.api, { scopes: others, world });
     const { path, body } = await exampleOf(operation);
-    const method = routes.find((route) => route.operation === operation)?.method ?? '';
+    const { method } = routeOf(operation);
     expect(await without.api(method, path, body)).toMatchObject({
       status: 403,
       body: { error_code: 'MISSING_SCOPE', detail: expect.stringContaining(scope) },
     });
     // Of a key with admin:keys alone nothing more can be asked than what it holds itself.
     const alone = await makeKey(pipeline, pipeline.api, {
+      world,
       // A document of an invoice says who it is for.
       scopes: [
         scope,
@@ -173,7 +181,7 @@ describe.each(named)('%s', (_, { operation, scope }) => {
   it('says request id, version of the API and limits in its answer, also where it refuses', async () => {
     for (const answer of [
       await send(operation, { 'x-request-id': 'the-request' }),
-      await send(operation, { 'x-request-id': 'the-request' }, pipeline.api, '?colour=red'),
+      await send(operation, { 'x-request-id': 'the-request' }, '?colour=red'),
     ]) {
       expect(answer.headers.get('x-request-id')).toBe('the-request');
       expect(answer.headers.get('api-version')).toBe('2026-11-20');
@@ -193,7 +201,7 @@ describe.each(named)('%s', (_, { operation, scope }) => {
   });
 
   it('answers 400 to a query that it does not know, and names it', async () => {
-    const answer = await send(operation, {}, pipeline.api, '?colour=red');
+    const answer = await send(operation, {}, '?colour=red');
     expect(answer).toMatchObject({
       status: 400,
       body: { error_code: 'BAD_REQUEST', errors: [{ field: 'colour', code: 'unknown_field' }] },
@@ -207,10 +215,10 @@ describe.each(withMethod('POST').filter(([, route]) => isChange(route)))('%s', (
     const key = `key-${unique()}`;
     const [firstRequest, secondRequest] = [`request-${unique()}`, `request-${unique()}`];
     const ask = (requestId: string) =>
-      pipeline.api(method, path, body, { 'idempotency-key': key, 'x-request-id': requestId });
+      callOf(operation)(method, path, body, { 'idempotency-key': key, 'x-request-id': requestId });
     // Counted by request: runs that other tests asked for go on writing entries meanwhile.
     const entriesOf = async (requestId: string): Promise<number> =>
-      (await pipeline.api('GET', `/v1/audit-log?limit=1&request_id=${requestId}`)).body.pagination.total;
+      (await callOf(operation)('GET', `/v1/audit-log?limit=1&request_id=${requestId}`)).body.pagination.total;
     const [first, second] = [await ask(firstRequest), await ask(secondRequest)];
     expect(first.status).toBeLessThan(300);
     expect(first.headers.get('idempotency-replayed')).toBeNull();
@@ -226,13 +234,14 @@ describe.each(withMethod('POST').filter(([, route]) => isChange(route)))('%s', (
 describe.each(withMethod('GET'))('HEAD of %s', (_, { operation }) => {
   it('answers as GET does, without the body, and needs its scope', async () => {
     const { path } = await exampleOf(operation);
-    const [got, head] = [await pipeline.api('GET', path), await pipeline.api('HEAD', path)];
+    const api = callOf(operation);
+    const [got, head] = [await api('GET', path), await api('HEAD', path)];
     expect([head.status, head.body]).toEqual([got.status, '']);
     for (const name of ['content-type', 'etag', 'cache-control'])
       expect(head.headers.get(name), name).toBe(got.headers.get(name));
     // Of an answer that is streamed nobody knows the length before its end.
     if (!operation.startsWith('export')) expect(Number(head.headers.get('content-length'))).toBeGreaterThan(0);
-    expect((await pipeline.api('HEAD', path, undefined, { authorization: '' })).status).toBe(401);
+    expect((await api('HEAD', path, undefined, { authorization: '' })).status).toBe(401);
   });
 });
 
@@ -258,9 +267,9 @@ describe.each(changes)('%s', (_, { operation, method }) => {
   it('[I28] leaves an entry of the audit log that names key, request, object and result', async () => {
     const requestId = `request-${unique()}`;
     const { path, body: sent } = await exampleOf(operation);
-    const answer = await pipeline.api(method, path, sent, { 'x-request-id': requestId });
+    const answer = await callOf(operation)(method, path, sent, { 'x-request-id': requestId });
     expect(answer.status).toBeLessThan(300);
-    const { body } = await pipeline.api('GET', `/v1/audit-log?request_id=${requestId}`);
+    const { body } = await callOf(operation)('GET', `/v1/audit-log?request_id=${requestId}`);
     expect(body.items.length).toBeGreaterThan(0);
     for (const entry of body.items)
       expect(entry).toMatchObject({

@@ -26,7 +26,7 @@ import {
   type Tampering,
   verifyAll,
 } from '../../support/tampering.ts';
-import { firstTenant, makeObjects, type Objects, type Tenant } from '../../support/tenants.ts';
+import { firstTenant, makeKey, makeObjects, type Objects, type Tenant } from '../../support/tenants.ts';
 import { type Verdict, verify } from '../../support/verify-command.ts';
 
 let pipeline: Pipeline;
@@ -36,6 +36,8 @@ beforeAll(async () => {
   pipeline = await startPipeline(inject('serverUrls'));
   tenant = await firstTenant(pipeline);
   objects = await makeObjects(pipeline.api, 'customer-1', tenant.ingest);
+  const sandbox = await makeKey(pipeline, pipeline.api, { scopes: ['admin'], world: 'test' });
+  expect((await sandbox.api('POST', '/v1/test-clocks', {})).status).toBe(201);
   for (const index of [2, 3, 4])
     await pipeline.api('POST', '/v1/customers', { external_id: `customer-${index}`, name: 'C' });
   await pipeline.closePeriod({ period: lastMonth().name });
@@ -78,7 +80,7 @@ describe('[I28] what is stored', () => {
     const missed = await missedOf(pipeline.asOwner, changes);
     expect(missed.sort()).toEqual(Object.keys(undigested).sort());
     expect(await verifyAll(pipeline.asOwner)).toEqual([]);
-  });
+  }, 900_000);
 
   it('has no row less: whichever is deleted, its object is named', async () => {
     const deletions: NamedTampering[] = [];

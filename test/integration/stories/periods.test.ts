@@ -156,21 +156,44 @@ describe('a test clock', () => {
     expect((await sandbox.made(`/v1/customers/${life.customer}/archive`, {})).archived_at).not.toBe(null);
   });
 
-  it('has customers without subscriptions alone, and none of the live world', async () => {
+  it('has customers without subscriptions alone', async () => {
     const fee = await plan(advance('fee', '10.00'));
     const { id: clock } = await sandbox.made('/v1/test-clocks', {});
     const life = await lifeFrom(sandbox, '2027-01-01T00:00:00Z');
     await subscribed(life, fee);
     const again = await sandbox.api('POST', `/v1/test-clocks/${clock}/customers`, { customer_id: life.customer });
     expect([again.status, again.body.error_code]).toEqual([409, 'CUSTOMER_IN_USE']);
-    const live = {
-      ...sandbox,
-      api: pipeline.api,
-      made: async (path: string, body: object) => (await pipeline.api('POST', path, body)).body,
-    };
-    const lived = await lifeFrom(live, '2027-01-01T00:00:00Z');
-    await live.made('/v1/plans', { code: fee, name: fee, currency: 'USD', charges: [advance('fee', '1.00')] });
-    const refused = await pipeline.api('POST', '/v1/subscriptions', { customer_id: lived.customer, plan: fee });
-    expect([refused.status, refused.body.error_code]).toEqual([409, 'TEST_CLOCK_NEEDS_SANDBOX']);
+  });
+
+  it('lives with keys of the sandbox alone: a live one makes no clock, and has nobody live by one', async () => {
+    const refused = { status: 409, body: { error_code: 'TEST_CLOCK_NEEDS_SANDBOX' } };
+    const { id } = await sandbox.made('/v1/test-clocks', {});
+    const customer_id = `c-${unique()}`;
+    const customer = await pipeline.api('POST', '/v1/customers', { external_id: customer_id, name: 'Live' });
+    expect(await pipeline.api('POST', '/v1/test-clocks', {})).toMatchObject(refused);
+    // One that is not there, one of the sandbox, and one that the live world had before.
+    await pipeline.asOwner.query(
+      `INSERT INTO test_clocks (id, organization_id, now_at, state, metadata, version, created_at, updated_at)
+       SELECT 'clk_' || repeat('1', 32), organization_id, now(), 'ready', '{}', 1, now(), now() FROM customers
+       WHERE id = $1`,
+      [customer.body.id],
+    );
+    const before = `clk_${'1'.repeat(32)}`;
+    for (const clock of [`clk_${'0'.repeat(32)}`, id, before]) {
+      const path = `/v1/test-clocks/${clock}`;
+      expect(await pipeline.api('POST', `${path}/customers`, { customer_id })).toMatchObject(refused);
+      expect(await pipeline.api('POST', `${path}/advance`, { to: '2030-01-01T00:00:00Z' })).toMatchObject(refused);
+    }
+    expect((await pipeline.api('GET', `/v1/test-clocks/${id}`)).status).toBe(404);
+    // A customer that lived by it already starts nothing.
+    await pipeline.asOwner.query('UPDATE customers SET test_clock_id = $1 WHERE id = $2', [before, customer.body.id]);
+    const fee = await plan(advance('fee', '10.00'));
+    await pipeline.api('POST', '/v1/plans', {
+      code: fee,
+      name: fee,
+      currency: 'USD',
+      charges: [advance('fee', '1.00')],
+    });
+    expect(await pipeline.api('POST', '/v1/subscriptions', { customer_id, plan: fee })).toMatchObject(refused);
   });
 });
