@@ -252,6 +252,18 @@ describe('what is named', () => {
   });
 });
 
+describe('what is named keeps its name', () => {
+  it.each([
+    ['millrace_app', "UPDATE subscriptions SET id = 'sub_x' WHERE id = 'sub_a'"],
+    ['millrace_app', "UPDATE subscriptions SET customer_id = 'cus_a_2' WHERE id = 'sub_a'"],
+    ['millrace_app', "UPDATE customers SET id = 'cus_x' WHERE id = 'cus_a_2'"],
+    ['millrace_worker', "UPDATE billing_runs SET id = 'run_x' WHERE id = (SELECT min(id) FROM billing_runs)"],
+    ['millrace_worker', "UPDATE billing_runs SET organization_id = 'org_b' WHERE organization_id = 'org_a'"],
+  ])('by %s: %s', async (login, sql) => {
+    expect(await attack(byLogin.get(login) as Client, sql)).toBe('23001');
+  });
+});
+
 describe('two transactions', () => {
   let late: Client;
   beforeEach(() => {
