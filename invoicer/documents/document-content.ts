@@ -1,4 +1,5 @@
 /** What a document says, in words and figures of its language: what HTML and PDF have in common. Pure. */
+import type { Instant } from '#schemas/period.ts';
 import { addressLines } from './address-lines.ts';
 import { documentWords } from './document-words.ts';
 import type {
@@ -192,22 +193,30 @@ const creditFacts = (
   { label: words.credit.reason, value: words.credit.reasons[reason] },
 ];
 
-const invoiceFacts = (document: InvoiceDocument, words: DocumentWords, { date }: Printer): readonly Fact[] => [
-  { label: words.invoiceNumber, value: printedLine(document.documentNumber) },
-  { label: words.issueDate, value: date(document.issuedAt) },
-  ...(isInFavor(document)
-    ? []
-    : [{ label: words.dueDate, value: document.dueAt === null ? words.dueOnReceipt : date(document.dueAt) }]),
-  ...(document.purchaseOrder === null
-    ? []
-    : [{ label: words.purchaseOrder, value: printedLine(document.purchaseOrder) }]),
-  ...document.customFields.map(({ name, value }) => ({ label: printedLine(name), value: printedLine(value) })),
-];
+/** Null: on receipt, as where no terms were agreed, or such of no days. */
+const dueDateOf = ({ dueAt, issuedAt }: InvoiceDocument): Instant | null =>
+  dueAt === null || dueAt <= issuedAt ? null : dueAt;
+
+const invoiceFacts = (document: InvoiceDocument, words: DocumentWords, { date }: Printer): readonly Fact[] => {
+  const dueAt = dueDateOf(document);
+  return [
+    { label: words.invoiceNumber, value: printedLine(document.documentNumber) },
+    { label: words.issueDate, value: date(document.issuedAt) },
+    ...(isInFavor(document)
+      ? []
+      : [{ label: words.dueDate, value: dueAt === null ? words.dueOnReceipt : date(dueAt) }]),
+    ...(document.purchaseOrder === null
+      ? []
+      : [{ label: words.purchaseOrder, value: printedLine(document.purchaseOrder) }]),
+    ...document.customFields.map(({ name, value }) => ({ label: printedLine(name), value: printedLine(value) })),
+  ];
+};
 
 const headlineOf = (document: InvoiceDocument, words: DocumentWords, { amount, date }: Printer): string => {
   if (isInFavor(document)) return words.inFavor(amount(negated(document.total)));
   const total = amount(document.total);
-  return document.dueAt === null ? words.amountDueOnReceipt(total) : words.amountDueBy(total, date(document.dueAt));
+  const dueAt = dueDateOf(document);
+  return dueAt === null ? words.amountDueOnReceipt(total) : words.amountDueBy(total, date(dueAt));
 };
 
 /** What it is, and what it comes to. */

@@ -95,7 +95,7 @@ export type InvoiceDocument = {
   /** As it is printed: INV-2026-000042. */
   readonly documentNumber: string;
   readonly issuedAt: Instant;
-  /** Null: on receipt. */
+  /** Null, or not after its issue: on receipt. */
   readonly dueAt: Instant | null;
   readonly purchaseOrder: string | null;
   readonly customFields: readonly { readonly name: string; readonly value: string }[];

@@ -70,6 +70,7 @@ describe('a list of invoices', () => {
 
   it('has those of a customer, a number, a time of issue, a due time and a total', async () => {
     const [, one, , , last] = all as [Invoice, Invoice, Invoice, Invoice, Invoice];
+    expect(one.due_at).toBe(one.issued_at);
     expect(await listed('customer_id=%2Bnow')).toEqual([2, 3]);
     expect(await listed(`document_number=${one.document_number}`)).toEqual([2]);
     expect(await listed('document_number=INV')).toEqual([]);

@@ -193,6 +193,22 @@ describe('what is said ahead is billed to the last cent, with discounts and taxe
     }
   }, 60_000);
 
+  it('by the cancellation, which gives back what was charged in advance', async () => {
+    const told = new Map<string, Body>();
+    for (const { name, customer, id } of cases) {
+      await sandbox.made(`/v1/subscriptions/${id}/cancel`, { at: '2027-03-16T00:00:00Z' });
+      told.set(name, (await read(`/v1/cancellations?customer_id=${customer}`)).items[0].final_invoice);
+    }
+    const invoices = await issue('2027-03-16T02:00:00Z');
+    for (const [name, invoice] of invoices)
+      expect({ subtotal: told.get(name)?.subtotal, ...sumsOf(told.get(name)) }, name).toEqual({
+        subtotal: invoice.subtotal,
+        ...sumsOf(invoice),
+      });
+    // 16 of 31 days of 77.77 and of five times 4.01 are 40.14 and 10.35, and 8.1 % of these 3.25 and 0.84.
+    expect(invoices.get('none, added')).toMatchObject({ subtotal: '-50.49', tax_total: '-4.09', total: '-54.58' });
+  }, 60_000);
+
   it('by the preview of a change to a plan at a price of its own, and with a price in credits', async () => {
     const own = await lifeFrom(sandbox, '2027-04-01T00:00:00Z', taxes.added);
     await sandbox.made('/v1/credit-units', { code: 'CRED', name: 'Credits' });

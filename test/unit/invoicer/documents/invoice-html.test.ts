@@ -92,6 +92,17 @@ describe('what a document says', () => {
     ]);
   });
 
+  it('is due on receipt by terms of no days as without terms, in every language', () => {
+    const said = { en: 'due on receipt', de: 'fällig nach Erhalt', fr: 'à payer à réception', es: 'a la recepción' };
+    for (const language of documentLanguages) {
+      const issued = sampleDocument({ language });
+      const atOnce = invoiceHtml({ ...issued, dueAt: issued.issuedAt });
+      expect(atOnce).toBe(invoiceHtml({ ...issued, dueAt: null }));
+      expect(atOnce).toContain(said[language]);
+      expect(invoiceHtml({ ...issued, dueAt: issued.issuedAt + 86_400_000 })).not.toContain(said[language]);
+    }
+  });
+
   it('says one unit price in the line, and tiers below it', () => {
     const [flat, units, tiers] = documentContent(sampleDocument()).lines;
     expect([flat?.quantity, flat?.unitPrice, flat?.details]).toEqual(['1', '$499.00', []]);
