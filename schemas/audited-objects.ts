@@ -334,7 +334,7 @@ export const auditedObjects = {
     },
     { reissue_of: 'text', discounts: 'text' },
   ),
-  credit_note: auditedCreditNote,
+  credit_note: withColumns(auditedCreditNote, { delta_id: 'text' }),
 } as const satisfies Record<string, AuditedObject>;
 
 export type AuditedType = keyof typeof auditedObjects;

@@ -90,7 +90,7 @@ export const unaudited: Readonly<Record<string, string>> = {
   credit_note_numbering: 'count document numbers, which are in the hashes of credit notes and unique',
   credit_note_lines: 'are in the hash of their credit note, which is digested',
   numbering_series: 'count document numbers, which are in the hashes of invoices and unique',
-  discount_uses: 'say what invoices took off, which is in their hashes',
+  discount_uses: 'say what invoices took off and credit notes gave back, which is in their hashes',
   data_keys: 'authenticate themselves: a wrapped key that was changed does not open',
   customer_keys: 'authenticate themselves: a wrapped key that was changed does not open',
   invoice_documents: 'are made of invoices, and made again wherever they are not what was made',

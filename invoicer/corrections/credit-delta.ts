@@ -180,6 +180,13 @@ const linesOf = (portions: readonly Portion[]): CreditedLines =>
 const isWithin = (amount: Amount, left: Amount): boolean =>
   left < zeroAmount ? amount >= left && amount <= zeroAmount : amount >= zeroAmount && amount <= left;
 
+/** Of a line, and of each of its discounts and taxes. */
+const isLineWithin = (line: InvoiceLine, parts: CreditedParts, left: CreditedParts): boolean =>
+  isWithin(parts.amount, left.amount) &&
+  isWithin(grossAmount(line, parts), grossAmount(line, left)) &&
+  parts.discounts.every((amount, index) => isWithin(amount, left.discounts[index] ?? zeroAmount)) &&
+  parts.taxes.every(({ amount }, index) => isWithin(amount, left.taxes[index]?.amount ?? zeroAmount));
+
 /** Whether the invoice has as much left, of each line and of its total. */
 const fits = ({ lines, credited, left }: CorrectedInvoice, credits: CreditedLines, currency: Currency): boolean => {
   const of = lines.flatMap((line) => {
@@ -187,14 +194,7 @@ const fits = ({ lines, credited, left }: CorrectedInvoice, credits: CreditedLine
     return parts ? [{ line, parts, whole: leftOfLine(line, credited.get(line.position), currency) }] : [];
   });
   const total = sumAmounts(of.map(({ line, parts }) => grossAmount(line, parts)));
-  return (
-    total > zeroAmount &&
-    total <= left &&
-    of.every(
-      ({ line, parts, whole }) =>
-        isWithin(parts.amount, whole.amount) && isWithin(grossAmount(line, parts), grossAmount(line, whole)),
-    )
-  );
+  return total > zeroAmount && total <= left && of.every(({ line, parts, whole }) => isLineWithin(line, parts, whole));
 };
 
 /** Undefined where it comes to nothing less, or can't be given back so. */

@@ -321,7 +321,8 @@ const creditShard = (
 ): StandingShard => {
   const before = { ...state, credited: new Set<string>() };
   const nothing = { given: { credits: [], uses: [] }, standing: { ...before, discounts } };
-  if (corrected.billed.size === 0) return nothing;
+  // What is rated for drafts is not kept, and no later delta could go on from it.
+  if (shard.makesDrafts || corrected.billed.size === 0) return nothing;
   const byPeriod = linesByPeriod(lines);
   const draftOfDelta = (group: InvoiceGroup, period: GroupedPeriod) =>
     draftOf(shard, { ...group, periods: [period] }, byPeriod, before);

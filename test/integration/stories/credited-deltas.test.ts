@@ -1,22 +1,30 @@
 /** [I15] [I32] Stories of usage that comes to less after it was billed, and is given back by credit notes. */
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
+import { parts } from '../../support/parts.ts';
 import { type Pipeline, startPipeline, until } from '../../support/pipeline.ts';
+import { shortLeases } from '../../support/quick.ts';
 import { expectRatedAgain } from '../../support/rated-again.ts';
 import { call, flat, calls as metered } from '../../support/story-parts.ts';
 import { unique } from '../../support/tenants.ts';
 import { type Life, lifeFrom, type Sandbox, sandboxOf } from '../../support/test-clock.ts';
+import { verify } from '../../support/verify-command.ts';
 
 let pipeline: Pipeline;
 let sandbox: Sandbox;
 beforeAll(async () => {
-  pipeline = await startPipeline(inject('serverUrls'));
+  const services = [...parts.billedUsage, ...parts.amendedUsage];
+  pipeline = await startPipeline(
+    inject('serverUrls'),
+    { MILLRACE_JOB_LEASE_SECONDS: '5', ...shortLeases },
+    { services },
+  );
   sandbox = await sandboxOf(pipeline);
   await sandbox.made('/v1/meters', { code: 'calls', name: 'Calls', event: 'call', aggregation: 'count' });
   await sandbox.made('/v1/meters', { code: 'texts', name: 'Texts', event: 'text', aggregation: 'count' });
 }, 60_000);
 afterAll(async () => {
   await expectRatedAgain(pipeline, sandbox);
-  await pipeline.stop();
+  await pipeline?.stop();
 });
 
 const january = '2026-01-10T00:00:00Z';
@@ -272,4 +280,109 @@ describe('what comes to less', () => {
       Object.fromEntries(told.map(([name, { notes, due }]) => [name, { notes, due }])),
     );
   });
+});
+
+const patch = async (path: string, body: object) => {
+  const answer = await sandbox.api('PATCH', path, body);
+  expect(answer.status, JSON.stringify(answer.body)).toBe(200);
+};
+const credit = (invoice_id: string, more: object = {}) =>
+  sandbox.api('POST', '/v1/credit-notes', { invoice_id, reason: 'other', ...more });
+
+describe('what is left of an invoice', () => {
+  it('[I32] bounds deltas and credit notes by hand, in whatever order they come', async () => {
+    const life = await weekly({ invoicing: 'consolidated' });
+    const [last, first, second, paid, child] = [
+      await joined(life),
+      await joined(life),
+      await joined(life),
+      await joined(life),
+      await joined(life, { invoicing: 'consolidated' }),
+    ];
+    await patch(`/v1/customers/${child}`, {
+      parent_id: (await sandbox.api('GET', `/v1/customers/${life.customer}`)).body.id,
+    });
+    const all = [last, first, second, paid, child];
+    for (const customer of all) await subscribed(customer, [calls]);
+    const sent = new Map(all.map((customer) => [customer, many(5, customer)]));
+    const some = (customer: string, from: number, to: number) => sent.get(customer)?.slice(from, to) ?? [];
+    await sandbox.send([...sent.values()].flat());
+    await life.until('2026-02-02T00:00:00Z');
+
+    // By hand before a delta: it is reported. What was paid is kept. The parent has what its child was billed for.
+    const firstOf = async (customer: string): Promise<string> => (await invoicesOf(customer))[0].id;
+    expect((await credit(await firstOf(first), { amount: '1.00' })).status).toBe(201);
+    await patch(`/v1/invoices/${await firstOf(paid)}`, { amount_paid: '5.00' });
+    const more = many(4, last);
+    await sandbox.send(more);
+    await voided([first, second, paid, child].flatMap((customer) => some(customer, 0, 2)));
+    await life.until('2026-03-02T00:00:00Z');
+    const reported = await list(`/v1/late-usage?customer_id=${first}`);
+    expect(reported).toMatchObject([{ state: 'reported', amount: '-2.00', credit_note_ids: [] }]);
+    const ofPaid = (await list(`/v1/credit-notes?customer_id=${paid}`))[0];
+    expect(ofPaid).toMatchObject({ settlement: 'balance', pre_payment_amount: '0.00', post_payment_amount: '2.00' });
+    expect(await notesOf(life.customer)).toEqual([['1: 2.00', 'calls 2.00']]);
+
+    // By hand after a delta: what is left. A delta over two invoices: a credit note of each, the later one first.
+    const one = await firstOf(second);
+    expect((await credit(one, { lines: [{ invoice_line: 1, amount: '3.01' }] })).status).toBe(422);
+    expect((await credit(one)).body).toMatchObject({ total: '3.00' });
+    expect((await credit(one)).body).toMatchObject({ error_code: 'INVOICE_FULLY_CREDITED' });
+    await voided([...more, ...some(last, 0, 3), ...some(second, 2, 3)]);
+    await life.until('2026-03-12T00:00:00Z');
+    expect(await notesOf(last)).toEqual([
+      ['2: 4.00', 'calls 4.00'],
+      ['1: 3.00', 'calls 3.00'],
+    ]);
+    const states = (await list(`/v1/late-usage?customer_id=${second}&sort=created_at`)).map(
+      ({ state }: { state: string }) => state,
+    );
+    expect(states).toEqual(['credited', 'reported']);
+  });
+
+  it('is not looked at where invoices are drafts first: what is less is in the next one', async () => {
+    const life = await weekly();
+    const { customer } = life;
+    await subscribed(customer, [calls]);
+    const sent = many(5, customer);
+    await sandbox.send(sent);
+    await life.until('2026-02-02T00:00:00Z');
+    await patch('/v1/organization', { invoicing: { draft_minutes: 1_440 } });
+    await voided(sent.slice(0, 1));
+    await life.until('2026-02-12T00:00:00Z');
+    await voided(sent.slice(1, 2));
+    await life.until('2026-03-03T00:00:00Z');
+    await patch('/v1/organization', { invoicing: { draft_minutes: 0 } });
+    expect(await billed(life)).toEqual([['5.00'], ['-2.00', 'calls (correction) x-2 -2.00 2026-01-01..2026-02-01']]);
+    expect(await notesOf(customer)).toEqual([]);
+  });
+});
+
+it('[I2] [I18] an invoicer that is killed while it credits credits once', async () => {
+  const life = await weekly();
+  const customers = await Promise.all(Array.from({ length: 12 }, () => joined(life)));
+  for (const customer of customers) await subscribed(customer, [calls]);
+  const sent = customers.map((customer) => many(3, customer));
+  await sandbox.send(sent.flat());
+  await life.until('2026-02-02T00:00:00Z');
+  await voided(sent.map(([first]) => first as Sent));
+  const pidOf = () => pipeline.stack.processes.find(({ name }) => name === 'invoicer')?.pid ?? 0;
+  const arrived = life.until('2026-02-12T00:00:00Z');
+  for (let kill = 0; kill < 3; kill += 1) {
+    const pid = await until(
+      async () => pidOf(),
+      (now) => now > 0,
+    );
+    process.kill(pid, 'SIGKILL');
+    await until(
+      async () => pidOf(),
+      (now) => now > 0 && now !== pid,
+    );
+  }
+  await arrived;
+  for (const customer of customers) expect(await notesOf(customer)).toEqual([['1: 1.00', 'calls 1.00']]);
+}, 180_000);
+
+it('and what stands verifies', async () => {
+  expect(await verify(pipeline.databaseUrl)).toMatchObject({ code: 0, faults: [], stderr: '' });
 });

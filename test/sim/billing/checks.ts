@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import type { Decimal } from 'decimal.js';
 import type { HeldDiscount } from '#schemas/coupon.ts';
+import type { CreditNote } from '#schemas/credit-note.ts';
 import type { InvoiceLine, IssuedInvoice } from '#schemas/invoice.ts';
 import { formatAmount } from '#schemas/money.ts';
 import { formatQuantity } from '#schemas/quantity.ts';
@@ -39,7 +40,8 @@ type Root = {
   readonly span: { readonly start: number; readonly end: number };
   readonly isArrears: boolean;
   watermark: number;
-  /** Whether something of it is reported, and billed by nobody. */
+  /** Whether a delta of it was given back by credit notes. */
+  isGivenBack: boolean;
   readonly sums: Map<string, Billed>;
   readonly credited: Map<string, Decimal>;
 };
@@ -61,7 +63,7 @@ export const createChecks = (tables: Tables, facts: Facts, sent: readonly SentUs
   const roots = new Map<string, Root>();
   const billed = new Map<string, string>();
   const usedOf = new Map<string, Used>();
-  const counts = { invoices: 0, notes: 0, deltas: 0, back: 0, credits: 0, reported: 0 };
+  const counts = { invoices: 0, notes: 0, deltas: 0, back: 0, credits: 0, reported: 0, given: 0 };
   let [head, noteHead] = [genesisHash, genesisHash];
   const subscribedAs = (name: string): Subscribed => facts.subscribed.find((one) => one.name === name) as Subscribed;
   const planOf = (code: string): SentPlan => facts.plans.get(code) as SentPlan;
@@ -85,6 +87,14 @@ export const createChecks = (tables: Tables, facts: Facts, sent: readonly SentUs
 
   const expectAlike = (root: Root, expected: Bill, when: string): void => {
     const where = `${root.subscription} from ${new Date(root.span.start).toISOString()} at ${root.watermark}, ${when}`;
+    if (root.isGivenBack) {
+      // What a charge comes to more may be taken off what is given back of another: the whole is what holds.
+      const [wanted, found] = [expected, root.sums].map((sums) =>
+        sumOf([...sums.values()].map(({ amount }) => amount)),
+      );
+      assert(wanted?.eq(found as Decimal), `[I15] ${where} should come to ${wanted} and comes to ${found}`);
+      return;
+    }
     for (const code of new Set([...expected.keys(), ...root.sums.keys()])) {
       const [wanted, found] = [expected.get(code), root.sums.get(code)];
       const [amount, was] = [wanted?.amount ?? new Exact(0), found?.amount ?? new Exact(0)];
@@ -120,6 +130,7 @@ export const createChecks = (tables: Tables, facts: Facts, sent: readonly SentUs
         span,
         isArrears,
         watermark,
+        isGivenBack: false,
         sums: new Map(),
         credited: new Map(),
       };
@@ -215,6 +226,11 @@ export const createChecks = (tables: Tables, facts: Facts, sent: readonly SentUs
           line,
           notes.flatMap((one) => one.lines),
         );
+      const deltaId = tables.creditedDeltas.get(note.id);
+      if (deltaId !== undefined) {
+        takeBackBy(note, periodOf(deltaId));
+        continue;
+      }
       for (const { billingPeriodId, chargeCode, amount } of note.lines) {
         const root = roots.get(periodOf(billingPeriodId ?? '').correctsId ?? billingPeriodId ?? '') as Root;
         const before = root.credited.get(chargeCode ?? '') ?? new Exact(0);
@@ -222,6 +238,26 @@ export const createChecks = (tables: Tables, facts: Facts, sent: readonly SentUs
         expectUncredited(root);
       }
     }
+  };
+
+  /** A delta that is given back, once all of its credit notes are there, comes to the whole period as it stood then. */
+  const takeBackBy = ({ lines, reason, memo, id }: CreditNote, delta: PeriodRecord): void => {
+    assert.deepEqual([delta.state, delta.timing, reason, memo], ['credited', 'delta', 'late_usage', null]);
+    const root = roots.get(delta.correctsId as string) as Root;
+    const watermark = Number(delta.watermark);
+    assert(watermark >= root.watermark, '[I15] a delta counts more than what was billed before');
+    Object.assign(root, { watermark, isGivenBack: true });
+    for (const { billingPeriodId, chargeCode, amount } of lines) {
+      const { id: ofLine, correctsId } = periodOf(billingPeriodId ?? '');
+      assert.equal(correctsId ?? ofLine, root.id, '[I15] a delta gives back what was billed of its own period');
+      const sum = root.sums.get(chargeCode ?? '') as Billed;
+      root.sums.set(chargeCode ?? '', { ...sum, amount: sum.amount.sub(decimal(amount)) });
+    }
+    const own = [...tables.creditedDeltas].filter(([, deltaId]) => deltaId === delta.id);
+    if (own.at(-1)?.[0] !== id) return;
+    counts.given += 1;
+    expectAlike(root, expectedOf(root, stretchOf(root), watermark), `credit note ${id}`);
+    expectUncredited(root);
   };
 
   /** Of a line, of each of its taxes and discounts no more is credited than was charged, and nothing the other way. */

@@ -29,7 +29,7 @@ const livesByTheHour = ({ customers }: Tables, { customerId }: { readonly custom
 const standingOf = (tables: Tables): Standing => {
   const own = [...tables.runs.values()].filter(({ askedBy }) => askedBy === 'scheduler');
   const last = own.slice(-(endedRunsMax + 1)).toReversed();
-  const open = periodsIn(tables).filter((one) => one.state === 'open' && livesByTheHour(tables, one));
+  const open = periodsIn(tables).filter((one) => one.state === 'open' && !one.isCarried && livesByTheHour(tables, one));
   const subscriptions = [...tables.subscriptions.values()].filter((one) => livesByTheHour(tables, one));
   return {
     organizationId,

@@ -7,6 +7,7 @@ import { monthNameOf } from '#schemas/period.ts';
 import { schedulesIn } from '../../../rater/run/billable-periods.ts';
 import { type CutState, dueOfAll, dueTime, type FreshPeriod } from '../../../rater/run/due-time.ts';
 import type { LateUsage } from '../../../rater/run/look-for-late-usage.ts';
+import { placeCarried } from '../../../rater/run/place-carried.ts';
 import { placeDeltas } from '../../../rater/run/place-deltas.ts';
 import type { Customer, PeriodRecord, Run, Subscription, Tables } from './tables.ts';
 import type { World } from './world.ts';
@@ -153,6 +154,16 @@ const nextOf = (tables: Tables, { customerId, subscriptionId }: PeriodRecord, is
       (one.id === subscriptionId || (isConsolidated && one.customerId === customerId)) && one.nextDueAt !== undefined,
   );
 
+const dueWith = (tables: Tables, run: Run, freshIds: readonly string[] | undefined) =>
+  periodsIn(tables)
+    .filter(
+      (one) =>
+        one.state === 'open' &&
+        one.timing !== 'delta' &&
+        (freshIds ? freshIds.includes(one.id) : one.dueAt <= run.dueUntil && isInScope(tables, run, one)),
+    )
+    .map((one) => ({ ...one, payerId: one.customerId, currency: 'USD' }));
+
 const cutDeltas = (tables: Tables, run: Run, freshIds: readonly string[] | undefined): string[] => {
   const deltasOf = (id: string) => periodsIn(tables).filter(({ correctsId }) => correctsId === id);
   const late = [...tables.latePeriods]
@@ -171,14 +182,7 @@ const cutDeltas = (tables: Tables, run: Run, freshIds: readonly string[] | undef
         hasNext: nextOf(tables, period, isConsolidated),
       };
     });
-  const due = periodsIn(tables)
-    .filter(
-      (one) =>
-        one.state === 'open' &&
-        one.timing !== 'delta' &&
-        (freshIds ? freshIds.includes(one.id) : one.dueAt <= run.dueUntil && isInScope(tables, run, one)),
-    )
-    .map((one) => ({ ...one, payerId: one.customerId, currency: 'USD' }));
+  const due = dueWith(tables, run, freshIds);
   const time = { dueAt: run.dueUntil, month: monthNameOf(run.dueUntil) };
   return placeDeltas(late, due, time).map(({ period, correction, dueAt, month }) => {
     const id = deltaIdOf(period.id, correction);
@@ -200,6 +204,27 @@ const cutDeltas = (tables: Tables, run: Run, freshIds: readonly string[] | undef
       watermark: undefined,
     });
     tables.latePeriods.delete(period.id);
+    return id;
+  });
+};
+
+/** What waits falls due with the next invoice, or by itself where there will be none. */
+const cutCarried = (tables: Tables, run: Run, freshIds: readonly string[] | undefined): string[] => {
+  const carried = periodsIn(tables)
+    .filter((one) => one.isCarried && isInScope(tables, run, one))
+    .map((one) => ({
+      ...one,
+      payerId: one.customerId,
+      currency: 'USD',
+      carriedFrom: one.dueAt,
+      isAdvance: false,
+      isOver: false,
+      goesOn: tables.subscriptions.get(one.subscriptionId)?.nextDueAt !== undefined,
+    }));
+  const due = dueWith(tables, run, freshIds).map((one) => ({ ...one, creditedIds: new Set<string>() }));
+  const time = { dueAt: run.dueUntil, month: monthNameOf(run.dueUntil) };
+  return placeCarried(carried, due, time).map(({ id, dueAt, month, isLast }) => {
+    Object.assign(tables.periods.get(id) as PeriodRecord, { isCarried: false, dueAt, month, isLast });
     return id;
   });
 };
@@ -238,6 +263,7 @@ const cutShards = (tables: Tables, run: Run, ownIds: readonly string[], size: nu
   const open = periodsIn(tables).filter(
     (one) =>
       one.state === 'open' &&
+      !one.isCarried &&
       (isFirst ? one.dueAt <= run.dueUntil && isInScope(tables, run, one) : ownIds.includes(one.id)),
   );
   const isReport = ({ lateUsage }: PeriodRecord): boolean => lateUsage === 'report_only';
@@ -258,8 +284,9 @@ export const cutRun = (world: World, runId: string, size: number, late: LateUsag
   const { freshIds, isLast } = openPeriods(tables, run);
   if (late) addLatePeriods(world, run, late);
   const deltaIds = cutDeltas(tables, run, run.state === 'running' ? freshIds : undefined);
+  const carriedIds = cutCarried(tables, run, run.state === 'running' ? freshIds : undefined);
   const before = tables.shards.length;
-  cutShards(tables, run, [...freshIds, ...deltaIds], size);
+  cutShards(tables, run, [...freshIds, ...deltaIds, ...carriedIds], size);
   const isOpen = tables.shards.some((shard) => shard.runId === runId && shard.state !== 'issued');
   run.state = isOpen ? 'running' : isLast ? 'completed' : run.state;
   Object.assign(run, { isCut: isLast, attempts: 0, leasedUntil: null, updatedAt: clock.nowMs() });

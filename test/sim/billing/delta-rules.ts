@@ -3,21 +3,37 @@
  * docs/discounts.md and docs/taxes.md. What breaks one is told, and not thrown: whoever asks decides.
  */
 import { Decimal } from 'decimal.js';
+import type { CreditNote } from '#schemas/credit-note.ts';
 import type { InvoiceLine } from '#schemas/invoice.ts';
-import { formatAmount } from '#schemas/money.ts';
+import { formatAmount, negateAmount } from '#schemas/money.ts';
 import { formatPercentage } from '#schemas/tax-rate.ts';
 import { printed } from '../../support/brute-prices.ts';
 import { Exact } from '../../support/brute-usage.ts';
 import type { Tables } from './tables.ts';
 
-type Placed = { readonly line: InvoiceLine; readonly root: string; readonly invoiceId: string };
+type Placed = {
+  readonly line: Pick<InvoiceLine, 'amount' | 'billingPeriodId' | 'chargeCode' | 'discounts' | 'kind' | 'taxes'>;
+  readonly root: string;
+  readonly invoiceId: string;
+};
 
 const decimal = (amount: bigint): Decimal => new Exact(formatAmount(amount as never));
 const sumOf = (amounts: readonly Decimal[]): Decimal => amounts.reduce((sum, one) => sum.add(one), new Exact(0));
 
+/** What a credit note gives back, as a line below zero. */
+const backwards = (line: CreditNote['lines'][number]): Placed['line'] => ({
+  ...line,
+  kind: 'delta',
+  amount: negateAmount(line.amount),
+  discounts: line.discounts.map((one) => ({ ...one, amount: negateAmount(one.amount) })),
+  taxes: line.taxes.map((one) => ({ ...one, amount: negateAmount(one.amount) })),
+});
+
 /** Lines of what was measured and of its deltas, by the period that was billed first. */
-const placedLines = ({ invoices, periods }: Tables): Map<string, Placed[]> => {
-  const placed = invoices.flatMap(({ id: invoiceId, lines }) =>
+const placedLines = ({ invoices, periods, creditNotes, creditedDeltas }: Tables): Map<string, Placed[]> => {
+  const notes = creditNotes.filter(({ id }) => creditedDeltas.has(id));
+  const given = notes.map(({ invoice: { id }, lines }) => ({ id, lines: lines.map(backwards) }));
+  const placed = [...invoices, ...given].flatMap(({ id: invoiceId, lines }) =>
     lines.flatMap((line): Placed[] => {
       const period = periods.get(line.billingPeriodId ?? '');
       const isArrears = period?.part.timing === 'arrears';

@@ -70,4 +70,18 @@ export const plantedBugs = {
         ),
     }),
   },
+  'a delta that is credited stays open': {
+    invoicer: (ports) => ({
+      ...ports,
+      commit: (shard, issue, ...more) =>
+        ports.commit(
+          shard,
+          (state) => {
+            const closed = issue(state);
+            return { ...closed, settled: closed.settled.filter((one) => one.state !== 'credited') };
+          },
+          ...more,
+        ),
+    }),
+  },
 } as const satisfies Record<string, BillingBug>;

@@ -73,7 +73,7 @@ const addPlan = (tables: Tables, random: Random, index: number, interval: SentPl
     currency: 'USD',
     charges,
     proration,
-    late_usage: random.chance(0.9) ? 'bill_next' : 'report_only',
+    late_usage: random.pick(policies),
     ...(minimum && { minimum_commitment: { amount: minimum } }),
     ...(cap && { spend_cap: { amount: cap } }),
   });
@@ -82,6 +82,16 @@ const addPlan = (tables: Tables, random: Random, index: number, interval: SentPl
   tables.plans.set(code, { id: code, planId: `of_${code}`, charges: stored, terms });
   return { code, interval, charges, proration, minimum, cap };
 };
+
+const policies = [
+  'bill_next',
+  'bill_next',
+  'bill_next',
+  'credit_note',
+  'credit_note',
+  'credit_note',
+  'report_only',
+] as const;
 
 const zones = ['UTC', 'UTC', 'Europe/Berlin', 'America/New_York', 'Pacific/Chatham'];
 
