@@ -26,7 +26,7 @@ import { totalsExample, totalsFields } from '#schemas/http/invoices.ts';
 import { meteredChargeExample } from '#schemas/http/plan.ts';
 import { intervalSchema } from '#schemas/http/plan-terms.ts';
 import { tierCount } from '#schemas/http/price-overrides.ts';
-import { PreviewedLine, previewedLineExample } from '#schemas/http/subscription-changes.ts';
+import { InvoiceAhead, PreviewedLine, previewedLineExample } from '#schemas/http/subscription-changes.ts';
 import {
   addOnsMax,
   BillingAnchor,
@@ -314,17 +314,7 @@ const previewExample = {
 };
 const previewFields = {
   currency: CurrencyCode,
-  first_invoice: nullable(
-    Type.Object(
-      { due_at: Instant, lines, subtotal: Decimal, ...totalsFields },
-      {
-        ...closed,
-        title: 'QuotedInvoice',
-        description:
-          'With the discounts and taxes that it would have when it falls due. Null where the subscription ends with its trial.',
-      },
-    ),
-  ),
+  first_invoice: nullable(InvoiceAhead),
   full_period: Type.Object(
     { period: Period, lines, total: Decimal },
     {
@@ -338,7 +328,7 @@ export const QuotePreview = Type.Object(previewFields, {
   ...closed,
   title: 'QuotePreview',
   description:
-    "What the subscription charges without usage, by the rater's own code: flat charges, and those of seats and add-ons, at the prices of the quote. Prices in credits, a minimum commitment and price overrides that stand are no part of it. Where the quote starts when it is accepted, that is now.",
+    "What the subscription charges without usage, by the rater's own code: flat charges, and those of seats and add-ons, at the prices of the quote. Prices in credits, a minimum commitment and price overrides that stand are no part of it. Where the quote starts when it is accepted, that is now. The first invoice is null where the subscription ends with its trial.",
   examples: [previewExample],
 });
 

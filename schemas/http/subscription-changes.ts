@@ -172,13 +172,13 @@ export const Unknown = Type.Object(
   { ...closed, title: 'UpcomingUnknown', description: 'What can not be rated as things stand, and why.' },
 );
 
-const ChangeInvoicePreview = Type.Object(
+export const InvoiceAhead = Type.Object(
   { due_at: Instant, lines, subtotal: Decimal, ...totalsFields },
   {
     ...closed,
-    title: 'ChangeInvoicePreview',
+    title: 'InvoiceAhead',
     description:
-      'All that the subscription is billed when this falls due, but for usage, with the discounts and taxes of then.',
+      'All that a subscription is billed when this falls due, but for usage, with the discounts and taxes of then.',
   },
 );
 const changeInvoiceExample = {
@@ -191,7 +191,7 @@ const sideFields = {
   lines,
   total: Type.Unsafe<string>({ ...Decimal, description: 'Of these lines, without discounts and taxes.' }),
   invoices: nullable(
-    Type.Array(ChangeInvoicePreview, {
+    Type.Array(InvoiceAhead, {
       description:
         'Of each instant at which the change makes a difference. Null where more than 2,000 billing periods fall due until then.',
     }),
