@@ -22,7 +22,7 @@ import {
   Period,
   resourceFields,
 } from '#schemas/http/fields.ts';
-import { totalsExample, totalsFields } from '#schemas/http/invoices.ts';
+import { totalsExample } from '#schemas/http/invoices.ts';
 import { meteredChargeExample } from '#schemas/http/plan.ts';
 import { intervalSchema } from '#schemas/http/plan-terms.ts';
 import { tierCount } from '#schemas/http/price-overrides.ts';
