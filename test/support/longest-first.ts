@@ -6,27 +6,31 @@ import { BaseSequencer, type TestSpecification } from 'vitest/node';
 
 /** Longest first, of those that take more than half a minute on two cores. */
 const longest = [
-  'platform/routes',
-  'platform/stored-digests',
-  'platform/verify',
-  'kills',
-  'minimum-amounts.kills',
-  'random-organizations',
-  'faults',
-  'local/start',
-  'late-usage',
-  'plan-migrations',
-  'stories/parents',
-  'stories/taxes',
-  'stories/drafts',
-  'stories/late-usage',
-  'stories/once',
-  'stories/changes',
-  'billing',
+  'sim/billing/billing',
+  'integration/minimum-amounts.kills',
+  'integration/platform/routes',
+  'integration/platform/stored-digests',
+  'integration/platform/verify',
+  'integration/kills',
+  'integration/random-organizations',
+  'integration/older-database',
+  'integration/faults',
+  'integration/local/start',
+  'integration/late-usage',
+  'integration/metering/differential',
+  'integration/plan-migrations',
+  'integration/stories/late-usage',
+  'integration/workers',
+  'integration/stories/parents',
+  'integration/stories/taxes',
+  'integration/stories/drafts',
+  'integration/stories/once',
+  'integration/stories/changes',
+  'integration/billing',
 ];
 
 const placeOf = ({ moduleId }: TestSpecification): number => {
-  const place = longest.findIndex((name) => moduleId.endsWith(`/integration/${name}.test.ts`));
+  const place = longest.findIndex((name) => moduleId.endsWith(`/test/${name}.test.ts`));
   return place === -1 ? longest.length : place;
 };
 
