@@ -187,7 +187,7 @@ export const recordChange: RecordChange = async (transaction, actor, changes, no
     };
   });
   if (head.opens !== undefined) entries.push(opening(organizationId, head.opens, nowMs));
-  // Ids of one millisecond are in no order of their own, and lists break ties by them.
+  // A clock may be set back between two ids, and lists break ties by them.
   const ids = entries.map(() => newId('aud')).sort();
   const chained = chain(
     head,
