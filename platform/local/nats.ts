@@ -17,11 +17,6 @@ import {
 import { type LocalServer, type ServerOptions, startServer } from './server.ts';
 import { isAtLeast, versions, versionText } from './versions.ts';
 
-export type LocalNats = LocalServer & {
-  /** True if every write is on disk before it is acknowledged, so that it outlives a power cut and not only a crash. */
-  readonly syncAlways: boolean;
-};
-
 const { module, pin } = versions.nats;
 const { least } = versions.go;
 const faultOf = ({ version }: Program) => natsVersionFault(versionText(version));
@@ -74,7 +69,7 @@ const findNats = async (log: Log, signal?: AbortSignal): Promise<Program> => {
 const fileBytesMax = 128 * 1_099_511_627_776;
 
 /** JetStream on loopback. */
-export const startNats = async (options: ServerOptions): Promise<LocalNats> => {
+export const startNats = async (options: ServerOptions): Promise<LocalServer> => {
   const { home, log } = options;
   const program = await findNats(log, options.signal);
   const folder = dataFolder(home, 'nats');
@@ -82,7 +77,7 @@ export const startNats = async (options: ServerOptions): Promise<LocalNats> => {
   // Tells our server from a stranger's: it is in the greeting.
   const serverName = `millrace-${randomUUID()}`;
   let monitorPort = 0;
-  const server = await startServer({
+  return startServer({
     ...options,
     name: 'nats',
     product: 'NATS',
@@ -115,7 +110,6 @@ export const startNats = async (options: ServerOptions): Promise<LocalNats> => {
       return version;
     },
   });
-  return Object.assign(server, { syncAlways: true });
 };
 
 /** The `INFO {...}` line that a server greets each client with (NATS client protocol). */

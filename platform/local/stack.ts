@@ -21,7 +21,6 @@ import { migrateAll } from '../stores/migrate.ts';
 import { loginUrl } from '../stores/postgres.ts';
 import { keptSecret, type Log, lockHome, writeFileWhole } from './home.ts';
 import { keepAlive } from './keep-alive.ts';
-import type { LocalNats } from './nats.ts';
 import { fitPostgres } from './postgres-sizes.ts';
 import { endLeftovers, killChildren } from './processes.ts';
 import type { LocalServer } from './server.ts';
@@ -222,7 +221,7 @@ const startMissingServers = async (
   );
   running.add([...servers.values()]);
   const urls = Object.fromEntries(serverNames.map((name) => [name, servers.get(name)?.url ?? given(name)])) as Urls;
-  return { urls, nats: servers.get('nats') as LocalNats | undefined };
+  return { urls, hasOwnNats: servers.has('nats') };
 };
 
 export const startStack = async (options: StackOptions): Promise<Stack> => {
@@ -241,7 +240,7 @@ export const startStack = async (options: StackOptions): Promise<Stack> => {
     options.signal?.throwIfAborted();
     rmSync(stackFile(home), { force: true });
     await endLeftovers(home, log, serverNames);
-    const { urls, nats } = await startMissingServers(running, options, config);
+    const { urls, hasOwnNats } = await startMissingServers(running, options, config);
 
     const migrating = performance.now();
     const databasePassword =
@@ -291,7 +290,7 @@ export const startStack = async (options: StackOptions): Promise<Stack> => {
       ingestUrl,
       apiKey,
       urls,
-      natsSyncAlways: nats?.syncAlways ?? null,
+      natsSyncAlways: hasOwnNats ? true : null,
       get processes() {
         return running.processes;
       },
