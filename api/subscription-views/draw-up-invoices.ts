@@ -5,13 +5,14 @@
 import assert from 'node:assert/strict';
 import { periodIdOf } from '#schemas/billing-period.ts';
 import type { Currency } from '#schemas/currency.ts';
-import type { DuePart, PartTiming } from '#schemas/due-parts.ts';
+import type { DuePart } from '#schemas/due-parts.ts';
 import type { DraftInvoice, InvoiceTerms } from '#schemas/invoice.ts';
 import type { Instant } from '#schemas/period.ts';
 import type { RatedLine } from '#schemas/rated-line.ts';
 import type { UnwrittenCredit } from '../../invoicer/corrections/unwritten-credits.ts';
 import type { SupposedDiscounts, UnwrittenPeriods } from '../../invoicer/discounts/discount-facts.ts';
 import { draftInvoice, type RatedPeriod } from '../../invoicer/invoices/draft-invoice.ts';
+import { timingOrder } from '../../invoicer/invoices/invoice-rows.ts';
 import type { Payer } from '../../rater/run/payer-statements.ts';
 import { type ReduceDraftPorts, reduceDrafts } from '../coupons/reduce-drafts.ts';
 import type { Db } from '../route/define-route.ts';
@@ -32,21 +33,21 @@ export type DueTogether = { readonly payerId: string; readonly parts: readonly R
 
 export type InvoiceAhead = {
   readonly dueAt: Instant;
+  /** In the order of their lines. */
+  readonly parts: readonly RatedPart[];
   readonly content: DraftInvoice;
   readonly failures: readonly { readonly subscriptionId: string; readonly message: string }[];
 };
 
-const timings: readonly PartTiming[] = ['arrears', 'credit', 'advance', 'once'];
-
-/** The order of lines of an invoice, as `periodOrder` (invoicer/invoices/invoice-rows.ts) has it. */
-export const inOrderOf =
+/** The order of lines of an invoice, as `periodOrder` has it. */
+const inOrderOf =
   (payerId: string) =>
   (a: RatedPart, b: RatedPart): number => {
     const keys = ({ subscription, part }: RatedPart) => [
       Number(subscription.customerId !== payerId),
       subscription.customerId,
       subscription.id,
-      timings.indexOf(part.timing),
+      timingOrder.indexOf(part.timing),
       Number(part.item !== 'plan'),
       part.item,
       part.span.start,
@@ -76,6 +77,7 @@ const invoiceOf = ({ payerId, parts }: DueTogether, terms: InvoiceTerms, waterma
     );
   return {
     dueAt: first.part.dueAt,
+    parts: ordered,
     content: draftInvoice({ customerId: payerId, currency: first.subscription.currency as Currency, terms }, periods),
     failures: ordered.flatMap(({ subscription, failure }) =>
       failure === undefined ? [] : [{ subscriptionId: subscription.id, message: failure }],

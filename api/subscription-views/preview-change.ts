@@ -23,7 +23,7 @@ import {
 } from '../subscriptions/changed-parts.ts';
 import type { LedgerChanges } from '../subscriptions/subscription-changes.postgres.ts';
 import type { Subscription } from '../subscriptions/subscriptions.postgres.ts';
-import { type DrawUpPorts, drawUpInvoices, type InvoiceAhead, inOrderOf, payersOf } from './draw-up-invoices.ts';
+import { type DrawUpPorts, drawUpInvoices, type InvoiceAhead, payersOf } from './draw-up-invoices.ts';
 import { type RatedPart, type RateUpcomingPorts, rateUpcoming } from './rate-upcoming.ts';
 import type { CutSubscription, UpcomingReader } from './upcoming.postgres.ts';
 import { unknownJson } from './upcoming-json.ts';
@@ -51,7 +51,7 @@ type Side = {
 
 type PreviewedSide = {
   readonly lines: readonly PreviewedLine[];
-  readonly invoices: readonly { readonly parts: readonly RatedPart[]; readonly invoice: InvoiceAhead }[] | undefined;
+  readonly invoices: readonly InvoiceAhead[] | undefined;
   readonly failed: readonly RatedPart[];
 };
 
@@ -73,22 +73,20 @@ const previewSide = async (
   if (!ahead) return { lines, invoices: undefined, failed };
   const payerOf = await payersOf(ports, db, rated);
   // What an earlier invoice uses up of a discount is missing in these.
-  const due = [...Map.groupBy(rated, ({ part }) => part.dueAt).values()].map((together) => {
-    const { id: payerId } = payerOf(together[0] as RatedPart);
-    return { payerId, parts: together.toSorted(inOrderOf(payerId)) };
-  });
+  // What an earlier invoice uses up of a discount is missing in these.
+  const due = [...Map.groupBy(rated, ({ part }) => part.dueAt).values()].map((parts) => ({
+    payerId: payerOf(parts[0] as RatedPart).id,
+    parts,
+  }));
   const [drawn = []] = await drawUpInvoices(ports, db, [due], { watermark: 0n, now });
-  const invoices = due.flatMap((one, index) => {
-    const invoice = drawn[index];
-    return invoice && dueAts.has(invoice.dueAt) ? [{ parts: one.parts, invoice }] : [];
-  });
-  return { lines, invoices: invoices.toSorted((a, b) => a.invoice.dueAt - b.invoice.dueAt), failed };
+  const invoices = drawn.filter(({ dueAt }) => dueAts.has(dueAt));
+  return { lines, invoices: invoices.toSorted((a, b) => a.dueAt - b.dueAt), failed };
 };
 
 const sideJson = ({ lines, invoices }: PreviewedSide, { planNames, currency }: UpcomingSubscription) => ({
   ...previewedLinesJson(lines, planNames, currency as Currency),
   invoices:
-    invoices?.map(({ parts, invoice: { dueAt, content } }) => ({
+    invoices?.map(({ dueAt, parts, content }) => ({
       due_at: formatInstant(dueAt),
       lines: previewedLinesJson(
         parts.flatMap(({ part, known }) => known.map((line) => ({ part, line }))),

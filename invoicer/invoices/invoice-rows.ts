@@ -228,13 +228,16 @@ export const invoiceFromRows = (
   };
 };
 
+/** The timings of billing periods, in the order in which an invoice has their lines. */
+export const timingOrder: readonly string[] = ['arrears', 'credit', 'advance', 'once', 'delta'];
+
 /**
  * The order of the billing periods of an invoice, which is hashed: the payer's own before those of its children, by
  * subscription, first what was used, then what is taken back of what was charged in advance, then what is charged in
  * advance, then what is charged once, then deltas; the plan before its add-ons.
  */
 export const periodOrder = `customer_id <> payer_id, customer_id, subscription_id,
-  array_position(ARRAY['arrears', 'credit', 'advance', 'once', 'delta'], timing), item <> 'plan', item, span_start,
+  array_position(ARRAY[${timingOrder.map((timing) => `'${timing}'`).join(', ')}], timing), item <> 'plan', item, span_start,
   timing = 'once' AND counted, id`;
 
 /**
