@@ -86,7 +86,7 @@ describe('outcomes', () => {
       event('mixed-1', 'mixed'),
       { ...event('mixed-2', 'mixed'), timestamp: 'yesterday', colour: 'red' },
       { event: 'llm.request', customer_id: 'mixed' },
-      { ...event('mixed-3', 'mixed'), timestamp: new Date(nowMs - 40 * 86_400_000).toISOString() },
+      { ...event('mixed-3', 'mixed'), timestamp: new Date(nowMs - 63 * 86_400_000).toISOString() },
       { ...event('mixed-4', 'mixed'), timestamp: new Date(nowMs + 3_600_000).toISOString() },
       event('mixed-5', 'mixed'),
       event('mixed-1', 'mixed'),

@@ -7,7 +7,7 @@ import { verify } from './verify-command.ts';
 
 export const month = lastMonth();
 const dayMs = 86_400_000;
-/** Days before the end of the month, as gateways take no older usage. */
+/** Days before the end of the month. */
 export const day = (number: number): number => month.end - number * dayMs;
 export const at = (number: number): string => new Date(day(number)).toISOString();
 export const begin = new Date(month.start).toISOString();

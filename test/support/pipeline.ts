@@ -157,6 +157,8 @@ export const startPipeline = async (
       MILLRACE_BOOTSTRAP_KEY: key,
       MILLRACE_DATABASE_PASSWORD: databasePassword,
       MILLRACE_LOG_LEVEL: 'warn',
+      // Usage of all of the month that has ended, whatever day a test runs on: on the 31st its first day is 61 days old.
+      MILLRACE_PAST_DAYS_MAX: '62',
       // A test waits for one event where a user has many on the way.
       MILLRACE_SINK_AGE_MS_MAX: '50',
       // Work wakes who does it; only what a dead one left waits for a look. At 50 ms the looks of a pipeline that does
