@@ -9,3 +9,6 @@ export const subjectOf = (streamName: string): string => `${streamName}.0`;
 
 /** Where messages lie that the store can't read. */
 export const deadLetterStreamOf = (streamName: string): string => `${streamName}_DEAD`;
+
+/** On which sinks say that they stored something: outside of the subjects of the stream, as it is no usage. */
+export const storedSubjectOf = (streamName: string): string => `${streamName}_STORED`;

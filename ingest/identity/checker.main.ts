@@ -3,6 +3,7 @@ import { createFailPoint } from '#platform/process/fail-point.ts';
 import { runWorker } from '#platform/start/run-worker.ts';
 import { failAtCheck } from '../fail-points.ts';
 import { ensureUsageStream } from '../stream/ensure-stream.nats.ts';
+import { onStored } from '../stream/usage-stream.nats.ts';
 import { createIdentityCheck } from './check-identity.ts';
 import { createCheckedSequence } from './checked-sequence.postgres.ts';
 import { createKeyFilters } from './key-filters.clickhouse.ts';
@@ -10,8 +11,11 @@ import { observeCheck, observeHoldings } from './observe-check.ts';
 import { createReadStored } from './stored-sequence.nats.ts';
 import { createUsageKeys } from './usage-keys.clickhouse.ts';
 
-/** Whoever reads usage or bills waits for the check, so it looks often; a look costs two short questions to NATS. */
-const pollMs = 50;
+/**
+ * Whoever reads usage or bills waits for the check, so it looks often while events are on their way; a look costs two
+ * short questions to NATS. With all of them checked it waits for the word of a sink, which may get lost.
+ */
+const [pollMs, idleMs] = [50, 1_000];
 /** Events that are read at a time: about 15 MB. */
 const rowsMax = 100_000;
 /** The table of the open generation takes 67 MB then, and another one while it is closed. */
@@ -47,5 +51,11 @@ await runWorker('checker', options, async ({ config, log, metrics, nats, clickho
     ),
   );
   observeHoldings(metrics, identity);
-  return { loops: [{ work: identity.check, lanes: 1, pollMs }] };
+  const work = async (): Promise<true | number> => {
+    if (await identity.check()) return true;
+    const standing = identity.standing();
+    return standing && standing.covered === standing.last ? idleMs : pollMs;
+  };
+  const wokenBy = (wake: () => void) => onStored(nats, config.streamName, wake);
+  return { loops: [{ work, lanes: 1, pollMs, wokenBy }] };
 });

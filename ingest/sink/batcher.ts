@@ -9,6 +9,8 @@ export type Batcher<M> = {
   readonly add: (message: M, rows: number, bytes: number, nowMs: number) => Batch<M> | undefined;
   /** The current batch if it is full or old enough, or whatever there is where `now` is true. */
   readonly take: (nowMs: number, now?: boolean) => Batch<M> | undefined;
+  /** In how many milliseconds the current batch is old enough; undefined where it is empty. */
+  readonly dueInMs: (nowMs: number) => number | undefined;
 };
 
 export const createBatcher = <M>(limits: BatchLimits): Batcher<M> => {
@@ -38,5 +40,6 @@ export const createBatcher = <M>(limits: BatchLimits): Batcher<M> => {
       const due = now || rows >= limits.rowsMax || bytes >= limits.bytesMax || nowMs - oldestMs >= limits.ageMsMax;
       return due ? cut() : undefined;
     },
+    dueInMs: (nowMs) => (messages.length === 0 ? undefined : Math.max(0, oldestMs + limits.ageMsMax - nowMs)),
   };
 };

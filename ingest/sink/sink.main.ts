@@ -4,7 +4,7 @@ import { countBuffersWithHeap } from '#platform/process/heap.ts';
 import { runWorker } from '#platform/start/run-worker.ts';
 import { failAtStore } from '../fail-points.ts';
 import { ensureUsageStream } from '../stream/ensure-stream.nats.ts';
-import { createDeadLetter, createReadStreamState, subscribe } from '../stream/usage-stream.nats.ts';
+import { createAnnounce, createDeadLetter, createReadStreamState, subscribe } from '../stream/usage-stream.nats.ts';
 import { observeSink, observeStream, traceInserts } from './observe-sink.ts';
 import { startSink } from './sink.ts';
 import { createInsert } from './usage-store.clickhouse.ts';
@@ -34,6 +34,7 @@ await runWorker('sink', options, async ({ config, log, metrics, tracer, nats, cl
           subscribe(nats, config.streamName, Math.max(1, Math.floor(config.sinkBytesMax / config.messageBytesMax))),
         insert: traceInserts(createInsert(clickhouse), tracer),
         deadLetter: createDeadLetter(nats, config.streamName),
+        announce: createAnnounce(nats, config.streamName),
         clock: systemClock,
         report: observeSink(metrics, log),
       },

@@ -1,8 +1,8 @@
 /**
  * The use case of the sink: stream -> store. The order of effects: 1. insert the events, 2. insert a row per message
- * that counts them (both in `insert`), 3. acknowledge. Whatever dies in between, the stream delivers the messages again
- * and the store removes the twins: they have the same sequence, so they are the same rows. It never gives a message up:
- * a store that is away is waited for, and a message that the store can't read is put aside durably.
+ * that counts them (both in `insert`), 3. acknowledge, 4. announce it. Whatever dies in between, the stream delivers the
+ * messages again and the store removes the twins: they have the same sequence, so they are the same rows. It never gives
+ * a message up: a store that is away is waited for, and a message that the store can't read is put aside durably.
  */
 import { type Clock, sleep } from '#platform/process/clock.ts';
 import { backoffMs } from '#platform/stores/retry.ts';
@@ -25,6 +25,8 @@ export type SinkPorts = {
    */
   readonly insert: (messages: readonly StreamMessage[]) => Promise<void>;
   readonly deadLetter: (message: StreamMessage, reason: string) => Promise<void>;
+  /** Tells whoever follows the store that there is more in it. It may get lost, and never throws. */
+  readonly announce: () => void;
   readonly clock: Clock;
   readonly report: {
     readonly stored: (batch: Batch<StreamMessage>, insertMs: number, lagMs: number) => void;
@@ -54,6 +56,7 @@ const store = async (batch: Batch<StreamMessage>, ports: SinkPorts, signal: Abor
     try {
       await ports.insert(batch.messages);
       for (const message of batch.messages) message.ack();
+      ports.announce();
       const nowMs = ports.clock.nowMs();
       ports.report.stored(batch, nowMs - startedMs, nowMs - (batch.messages[0]?.publishedAtMs ?? nowMs));
       return;
@@ -110,6 +113,7 @@ const putAside = async (
   }
   ports.report.deadLettered(message, reason.message);
   message.ack();
+  ports.announce();
 };
 
 /**
@@ -165,19 +169,32 @@ export const startSink = async (limits: SinkLimits, ports: SinkPorts): Promise<S
       void subscription.stop();
     }
   };
-  /** Only the loop below waits for its turn; a batch that is due by its age meanwhile goes on filling. */
+  // While the loop below waits for its turn, and once it has ended, nothing else begins an insert.
+  let isHeldBack = false;
   const flush = async (batch: Batch<StreamMessage> | undefined): Promise<void> => {
     if (!batch) return;
+    isHeldBack = true;
     while (inserting.size >= limits.insertsMax) await Promise.race(inserting);
-    const inserted = insert(batch).finally(() => inserting.delete(inserted));
+    isHeldBack = false;
+    const inserted = insert(batch).finally(() => {
+      inserting.delete(inserted);
+      flushDue();
+    });
     inserting.add(inserted);
   };
-  const timer = setInterval(
-    () => {
-      if (inserting.size < limits.insertsMax) void flush(batcher.take(ports.clock.nowMs()));
-    },
-    Math.max(5, limits.ageMsMax / 10),
-  );
+  let timer: NodeJS.Timeout | undefined;
+  /** A batch that is due by its age goes on filling while no insert may begin; the end of one looks again. */
+  const flushDue = (): void => {
+    if (isHeldBack || inserting.size >= limits.insertsMax) return;
+    const nowMs = ports.clock.nowMs();
+    void flush(batcher.take(nowMs));
+    const waitMs = batcher.dueInMs(nowMs);
+    if (waitMs === undefined) return;
+    timer ??= setTimeout(() => {
+      timer = undefined;
+      flushDue();
+    }, waitMs);
+  };
 
   const done = (async () => {
     try {
@@ -193,15 +210,17 @@ export const startSink = async (limits: SinkLimits, ports: SinkPorts): Promise<S
         const nowMs = ports.clock.nowMs();
         await flush(batcher.add(message, rows, message.body.length, nowMs));
         await flush(batcher.take(nowMs));
+        flushDue();
       }
       await flush(batcher.take(ports.clock.nowMs(), true));
       await Promise.all(inserting);
     } finally {
+      isHeldBack = true;
       // Where the stream is gone, nobody delivers again what is in the store by half.
       const ended = new AbortController();
       void Promise.allSettled(inserting).then(() => ended.abort());
       await sleep(endMsMax, ended.signal);
-      clearInterval(timer);
+      clearTimeout(timer);
       held.end();
     }
     if (fault !== undefined) throw fault;

@@ -7,7 +7,7 @@ import { headers, type MsgHdrs } from '@nats-io/transport-node';
 import { sleep, within } from '#platform/process/clock.ts';
 import { extractTrace } from '#platform/process/tracing.ts';
 import type { Nats } from '#platform/stores/nats.ts';
-import { deadLetterStreamOf, sinkConsumer, subjectOf } from '#schemas/usage-stream.ts';
+import { deadLetterStreamOf, sinkConsumer, storedSubjectOf, subjectOf } from '#schemas/usage-stream.ts';
 import { type OutgoingMessage, PublishError } from '../gateway/accept-events.ts';
 
 /**
@@ -209,6 +209,18 @@ export const createDeadLetter =
       timeout: 5_000,
     });
   };
+
+/** Tells those of `onStored` that a sink has stored something. Without promise: a server that is away hears nothing. */
+export const createAnnounce =
+  ({ connection }: Nats, streamName: string) =>
+  (): void => {
+    if (!connection.isClosed() && !connection.isDraining()) connection.publish(storedSubjectOf(streamName));
+  };
+
+/** Calls whenever a sink says that it has stored something, until the connection ends. */
+export const onStored = ({ connection }: Nats, streamName: string, listener: () => void): void => {
+  connection.subscribe(storedSubjectOf(streamName), { callback: listener });
+};
 
 export type StreamState = {
   readonly messages: number;

@@ -51,6 +51,8 @@ export type Worker<Name extends ProcessName> = Pick<Connections, Needs<Name>> & 
 type Loop = Omit<JobLoopOptions, 'onFault'> & {
   /** The notices of PostgreSQL that end its waiting. */
   readonly channel?: string;
+  /** Takes what else ends its waiting. */
+  readonly wokenBy?: (wake: () => void) => void;
 };
 
 export type Work = {
@@ -131,7 +133,7 @@ export const runWorker = async <Name extends ProcessName>(
     if (connections.postgres) observePool(metrics, connections.postgres.counts);
     const work = await begin({ ...connections, config, log, metrics, tracer } as unknown as Worker<Name>);
     const wakes: Record<string, () => void> = {};
-    const loops = (work.loops ?? []).map(({ channel, ...loop }): JobLoop => {
+    const loops = (work.loops ?? []).map(({ channel, wokenBy, ...loop }): JobLoop => {
       const started = startJobLoop({
         ...loop,
         onFault: (error) => {
@@ -143,6 +145,7 @@ export const runWorker = async <Name extends ProcessName>(
         assert(!(channel in wakes), `two loops wait for ${channel}`);
         wakes[channel] = started.wake;
       }
+      wokenBy?.(started.wake);
       return started;
     });
     const listening = Object.keys(wakes).length > 0 ? listenTo(config.databaseUrl, wakes, log) : undefined;

@@ -8,6 +8,7 @@ import { createLog } from '#platform/process/log.ts';
 import { connectNats } from '#platform/stores/nats.ts';
 import { deadLetterStreamOf, sinkConsumer, subjectOf } from '#schemas/usage-stream.ts';
 import { ensureUsageStream } from '../../ingest/stream/ensure-stream.nats.ts';
+import { onStored } from '../../ingest/stream/usage-stream.nats.ts';
 import { llmRequest, makeLlmPro } from '../support/llm-pro.ts';
 import { startOlderNats } from '../support/older-nats.ts';
 import { parts } from '../support/parts.ts';
@@ -52,6 +53,23 @@ it("a message that the store can't read is put aside with its reason, and those 
   await nats.close();
 });
 
+it('what a sink has stored is announced to whoever follows the store, after its acknowledgement', async () => {
+  const nats = await connectNats(inject('serverUrls').nats, 'listener', createLog('listener', 'silent'));
+  const manager = await nats.manager();
+  const settled = Promise.withResolvers<number>();
+  onStored(nats, pipeline.streamName, async () => {
+    const { ack_floor } = await manager.consumers.info(pipeline.streamName, sinkConsumer);
+    settled.resolve(ack_floor.stream_seq);
+  });
+  await nats.answers();
+  const before = (await manager.streams.info(pipeline.streamName)).state.last_seq;
+  expect(await pipeline.sendEvents(llmRequest('told', 'told', Date.now(), { input: 1, output: 1 }))).toMatchObject({
+    status: 200,
+  });
+  expect(await settled.promise).toBeGreaterThanOrEqual(before);
+  await nats.close();
+});
+
 it('[I5] [I8] a stream that is made again is another one, told as lost, and sequences rise over the loss', async () => {
   await makeLlmPro(pipeline, ['lost'], month.start);
   for (const from of [0, 10, 20])
@@ -80,9 +98,9 @@ it('[I5] [I8] a stream that is made again is another one, told as lost, and sequ
   const { body: told } = await until(
     () => pipeline.api('GET', '/v1/reconciliation'),
     // Messages are written down after their events.
-    ({ body }) => body.losses[0]?.stored_messages === 5,
+    ({ body }) => body.losses[0]?.stored_messages === 6,
   );
-  expect(told.losses).toMatchObject([{ from_sequence: '0', to_sequence: String(before), stored_messages: 5 }]);
+  expect(told.losses).toMatchObject([{ from_sequence: '0', to_sequence: String(before), stored_messages: 6 }]);
   expect((await manager.streams.info(pipeline.streamName)).state.first_seq).toBeGreaterThan(before);
   await manager.consumers.info(pipeline.streamName, sinkConsumer);
   await nats.close();

@@ -114,6 +114,7 @@ export const runSink = async (world: World, name: string): Promise<Process> => {
       });
     },
     deadLetter: async () => assert.fail('a readable message was put aside'),
+    announce: () => {},
     clock,
     report: { stored: () => {}, waiting: () => {}, deadLettered: () => {} },
   };

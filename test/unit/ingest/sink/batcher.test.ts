@@ -36,6 +36,16 @@ describe('a batch', () => {
     expect(batcher.take(1_000 + ageMs) !== undefined).toBe(due);
   });
 
+  it('says when it will be due by its age, which only one that is empty never is', () => {
+    const batcher = createBatcher<string>(limits);
+    expect(batcher.dueInMs(0)).toBeUndefined();
+    batcher.add('a', 1, 1, 1_000);
+    batcher.add('b', 1, 1, 1_400);
+    expect([1_400, 1_499, 1_500, 2_000].map(batcher.dueInMs)).toEqual([100, 1, 0, 0]);
+    batcher.take(1_500);
+    expect(batcher.dueInMs(1_500)).toBeUndefined();
+  });
+
   it('counts its age anew from the first message after a cut', () => {
     const batcher = createBatcher<string>(limits);
     batcher.add('a', 1, 1, 0);

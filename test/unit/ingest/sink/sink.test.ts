@@ -23,6 +23,8 @@ const start = async (
   const delivery = createDelivery();
   const stored: number[] = [];
   const dead: { sequence: number; reason: string }[] = [];
+  /** What was acknowledged when each insert was announced. */
+  const announced: number[][] = [];
   const reports = { rows: 0, messages: 0, waits: 0, deadLettered: [] as number[] };
   const sink = await startSink(given, {
     subscribe: delivery.subscribe,
@@ -35,6 +37,7 @@ const start = async (
       await deadLetter(message, reason);
       dead.push({ sequence: message.sequence, reason });
     },
+    announce: () => void announced.push([...delivery.acked]),
     clock: systemClock,
     report: {
       stored: ({ rows, messages }) => {
@@ -49,7 +52,7 @@ const start = async (
   });
   sink.done.catch(() => {});
   running.push(sink);
-  return { ...delivery, sink, stored, dead, reports };
+  return { ...delivery, sink, stored, dead, reports, announced };
 };
 
 const works = async () => {};
@@ -63,6 +66,17 @@ describe('what the sink acknowledges', () => {
     await vi.waitFor(() => expect(acked).toEqual(sequencesTo(10)));
     expect(stored).toEqual(sequencesTo(10));
     expect(reports).toMatchObject({ rows: 10, messages: 10 });
+  });
+
+  it('is announced after its acknowledgement, and nothing else is', async () => {
+    let failures = 1;
+    const { deliver, acked, announced } = await start(async () => {
+      failures -= 1;
+      if (failures === 0) throw down;
+    });
+    deliver(...bodies(8));
+    await vi.waitFor(() => expect(acked).toEqual(sequencesTo(8)), { timeout: 10_000 });
+    expect(announced).toEqual([sequencesTo(4), sequencesTo(8)]);
   });
 
   it('[I2] is nothing before its insert has succeeded, however often that fails', async () => {
@@ -111,6 +125,18 @@ describe('what the sink acknowledges', () => {
 });
 
 describe('an insert', () => {
+  it('is waited for by no timer while there is nothing to insert', async () => {
+    vi.useFakeTimers();
+    const { deliver, acked } = await start(works);
+    const idle = vi.getTimerCount();
+    deliver(bodyOf());
+    await vi.advanceTimersByTimeAsync(1);
+    expect(vi.getTimerCount()).toBe(idle + 1);
+    await vi.advanceTimersByTimeAsync(limits.ageMsMax);
+    expect(acked).toEqual([1]);
+    expect(vi.getTimerCount()).toBe(idle);
+  });
+
   it('of a lone message does not wait for more messages, but for its age', async () => {
     const { deliver, acked } = await start(works);
     deliver(bodyOf());
@@ -388,6 +414,7 @@ describe('the end', () => {
       }),
       insert: works,
       deadLetter: works,
+      announce: () => {},
       clock: systemClock,
       report: { stored: () => {}, waiting: () => {}, deadLettered: () => {} },
     });
