@@ -68,6 +68,8 @@ export type StackOptions = {
    * process, once.
    */
   readonly extraOf?: (service: string, environment: NodeJS.ProcessEnv) => NodeJS.ProcessEnv;
+  /** What is run in the place of the file of a service, where it was built; without it the file. */
+  readonly fileOf?: (file: string) => string;
   /** How long what died waits for its next start; without it as in `restart-pause.ts`. */
   readonly restartPauses?: Backoff;
   /** Makes the start give up: what was started is stopped, and `startStack` throws. */
@@ -163,6 +165,8 @@ const databaseEnvironment = (name: ProcessName, environment: NodeJS.ProcessEnv):
   return { DATABASE_URL: login && loginUrl(ownerUrl, login, password), MILLRACE_DATABASE_PASSWORD: undefined };
 };
 
+const asItIs = (file: string): string => file;
+
 const startServices = async (
   running: RunningStack,
   options: StackOptions,
@@ -172,6 +176,7 @@ const startServices = async (
 ) => {
   const failure = new AbortController();
   const signal = AbortSignal.any([running.signal, failure.signal]);
+  const { fileOf = asItIs } = options;
   const started = new Map<ProcessName, Service>();
   let firstFault: unknown;
   const startOne = async (name: ProcessName): Promise<void> => {
@@ -180,7 +185,7 @@ const startServices = async (
         home: options.home,
         log: options.log,
         name,
-        file: processes[name].file,
+        file: fileOf(processes[name].file),
         signal,
         shutdownMsMax: config.shutdownMsMax,
         extra: (environment) => options.extraOf?.(name, environment) ?? {},
@@ -274,7 +279,7 @@ export const startStack = async (options: StackOptions): Promise<Stack> => {
       await runOnce({
         home,
         name: 'bootstrap',
-        file: 'api/access/bootstrap.main.ts',
+        file: (options.fileOf ?? asItIs)('api/access/bootstrap.main.ts'),
         environment: childEnvironment,
         signal: running.signal,
       });

@@ -12,11 +12,16 @@ import type { LocalServer } from '#platform/local/server.ts';
 import { type ServerName, serverNames, startServers } from '#platform/local/servers.ts';
 import { type Stack, startStack } from '#platform/local/stack.ts';
 import { connectPostgres, type Login, loginUrl, type Postgres } from '#platform/stores/postgres.ts';
+import { bundled } from './bundles.ts';
 import { type Contract, createContract, type Document, expectContract, fetchDocumentText } from './contract.ts';
 import { type FreshStores, freshStores } from './fresh-stores.ts';
 import { compileCache, shortRestarts } from './quick.ts';
 
-export type ServerUrls = { readonly [K in ServerName]: string } & { readonly databaseTemplate?: string };
+export type ServerUrls = { readonly [K in ServerName]: string } & {
+  readonly databaseTemplate?: string;
+  /** Whether our processes are bundled (`bundles.ts`); without it they run from their sources. */
+  readonly areBundled?: boolean;
+};
 
 const quiet = { info: () => {}, warn: () => {} };
 /** Shows what the supervisor says: `MILLRACE_TEST_LOG=1 npm test`. */
@@ -34,7 +39,10 @@ export type TestServers = {
 export const startTestServers = async (): Promise<TestServers> => {
   const home = newHome();
   const servers = await startServers(serverNames, { home, log });
-  const urls = Object.fromEntries([...servers].map(([name, server]) => [name, server.url])) as ServerUrls;
+  const urls = Object.fromEntries([...servers].map(([name, server]) => [name, server.url])) as Record<
+    ServerName,
+    string
+  >;
   return {
     home,
     urls,
@@ -143,6 +151,7 @@ export const startPipeline = async (
     extraOf,
     services,
     restartPauses: shortRestarts,
+    fileOf: urls.areBundled ? bundled : (file) => file,
     environment: {
       ...compileCache,
       ...process.env,
@@ -157,7 +166,7 @@ export const startPipeline = async (
       MILLRACE_BOOTSTRAP_KEY: key,
       MILLRACE_DATABASE_PASSWORD: databasePassword,
       MILLRACE_LOG_LEVEL: 'warn',
-      // Usage of all of the month that has ended, whatever day a test runs on: on the 31st its first day is 61 days old.
+      // Usage of all of the month that has ended, whatever day it is: on a 31st, its first day was 61 days ago.
       MILLRACE_PAST_DAYS_MAX: '62',
       // A test waits for one event where a user has many on the way.
       MILLRACE_SINK_AGE_MS_MAX: '50',
