@@ -1,8 +1,9 @@
 /**
  * The use case of the sink: stream -> store. The order of effects: 1. insert the events, 2. insert a row per message
- * that counts them (both in `insert`), 3. acknowledge, 4. announce it. Whatever dies in between, the stream delivers the
- * messages again and the store removes the twins: they have the same sequence, so they are the same rows. It never gives
- * a message up: a store that is away is waited for, and a message that the store can't read is put aside durably.
+ * that counts them (both in `insert`), 3. acknowledge, 4. announce it. Whatever dies in between, the stream delivers
+ * the messages again and the store removes the twins: they have the same sequence, so they are the same rows. It never
+ * gives a message up: a store that is away is waited for, and a message that the store can't read is put aside
+ * durably.
  */
 import { type Clock, sleep } from '#platform/process/clock.ts';
 import { backoffMs } from '#platform/stores/retry.ts';
