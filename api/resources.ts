@@ -47,6 +47,7 @@ import { amendmentStore } from './events/amendments.postgres.ts';
 import { billedUsage } from './events/billed-usage.postgres.ts';
 import { billingFactsOf } from './events/event-billing.postgres.ts';
 import { type EventPorts, eventRoutes } from './events/event-routes.ts';
+import { creditedLines } from './explain/credited-lines.postgres.ts';
 import { type ExplainPorts, explainRoutes } from './explain/explain-routes.ts';
 import { ratedLines } from './explain/rated-lines.postgres.ts';
 import { creditNoteExports } from './exports/credit-note-exports.postgres.ts';
@@ -146,6 +147,7 @@ export const createStores = (vault: Vault) => ({
   testClocks: testClockStore,
   issuingEntities: issuingEntityStore,
   ratedLines,
+  creditedLines,
   amendments: amendmentStore,
   billedUsage,
   billingFactsOf,

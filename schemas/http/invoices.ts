@@ -143,16 +143,18 @@ export const LineCorrection = Type.Object(
   },
 );
 
+export const LineKindName = Type.Enum(Object.values(LineKind), {
+  title: 'LineKind',
+  description:
+    '`charge` of a plan, an add-on or a subscription; `item` was written onto the invoice; `delta` is the difference to what was billed of a charge in an earlier period.',
+});
+
 export const InvoiceLine = Type.Object(
   {
     billing_period_id: nullable(idOf('bpd')),
     customer_id: { ...idOf('cus'), description: 'Whose subscription it charges for.' },
     position: Type.Integer({ minimum: 1 }),
-    kind: Type.Enum(Object.values(LineKind), {
-      title: 'LineKind',
-      description:
-        '`charge` of a plan, an add-on or a subscription; `item` was written onto the invoice; `delta` is the difference to what was billed of a charge in an earlier period.',
-    }),
+    kind: LineKindName,
     charge_code: Type.Union([Code, Type.Null()], { description: 'Null of an item.' }),
     description: Type.String(),
     meter: nullable(Code),

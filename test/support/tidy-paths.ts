@@ -85,6 +85,7 @@ export const useCases = new Set([
   'api/taxes/tax-drafts.ts',
   'api/events/read-fate.ts',
   'api/events/search-events.ts',
+  'api/explain/explain-credit.ts',
   'api/explain/list-events.ts',
   'api/reconciliation/count-fates.ts',
   'api/reconciliation/gather-evidence.ts',
