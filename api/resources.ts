@@ -66,7 +66,7 @@ import { invoiceReader } from './invoices/invoices.postgres.ts';
 import { issuedParts } from './invoices/issued-parts.postgres.ts';
 import { lateUsageReader } from './invoices/late-usage.postgres.ts';
 import { lateUsageRoutes } from './invoices/late-usage-routes.ts';
-import { payerTerms } from './invoices/payer-terms.postgres.ts';
+import { minimumAmounts, payerTerms } from './invoices/payer-terms.postgres.ts';
 import { issuingEntityStore } from './issuing/issuing-entities.postgres.ts';
 import { issuingEntityRoutes } from './issuing/issuing-entity-routes.ts';
 import { candidateStore } from './plan-migrations/candidates.postgres.ts';
@@ -133,6 +133,7 @@ export const createStores = (vault: Vault) => ({
   invoiceStates,
   issuedParts,
   payerTerms,
+  minimumAmounts,
   billedWith,
   addRun,
   invoiceDocuments: createInvoiceDocuments(vault),

@@ -4,8 +4,8 @@
  */
 import { periodAt } from '#schemas/billing-cycle.ts';
 import type { Currency } from '#schemas/currency.ts';
-import { type DuePart, dueParts, rememberedPeriods } from '#schemas/due-parts.ts';
-import { formatPeriod } from '#schemas/period.ts';
+import { type DuePart, dueParts, nextLook, rememberedPeriods } from '#schemas/due-parts.ts';
+import { formatPeriod, type Instant } from '#schemas/period.ts';
 import { type ChargeJson, chargeJsonIn, type PlanTermsJson } from '#schemas/plan.ts';
 import type { QuotedPrice } from '#schemas/quote.ts';
 import type { RatingPolicy } from '#schemas/rated-line.ts';
@@ -65,9 +65,13 @@ export const previewQuote = (
   // Usage alone is due earlier where nothing is charged in advance; an invoice of it has no line here.
   const charged = lines(parts);
   const dueAt = charged[0]?.part.dueAt;
+  const goesOn = (at: Instant) => nextLook(terms, (id) => schedules.get(id) ?? [], at) !== undefined;
   return {
     currency,
-    first: dueAt === undefined ? undefined : { dueAt, lines: charged.filter(({ part }) => part.dueAt === dueAt) },
+    first:
+      dueAt === undefined
+        ? undefined
+        : { dueAt, goesOn: goesOn(dueAt), lines: charged.filter(({ part }) => part.dueAt === dueAt) },
     full_period: {
       period: formatPeriod(whole),
       ...previewedLinesJson(

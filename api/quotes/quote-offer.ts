@@ -2,7 +2,7 @@
 import { FailureError } from '#schemas/failures.ts';
 import { formatInstant } from '#schemas/instant.ts';
 import type { InvoiceTotals } from '#schemas/invoice.ts';
-import { formatMinorUnits } from '#schemas/money.ts';
+import { type Amount, formatMinorUnits } from '#schemas/money.ts';
 import type { Instant } from '#schemas/period.ts';
 import type { PlanTermsJson } from '#schemas/plan.ts';
 import { type Price, priceFromJson } from '#schemas/price/price.ts';
@@ -13,7 +13,7 @@ import type { SupposedDiscounts } from '../../invoicer/discounts/discount-facts.
 import type { CatalogStore } from '../catalog/catalog.postgres.ts';
 import type { Db } from '../route/define-route.ts';
 import { found } from '../route/resource-fields.ts';
-import { totalsToJson } from '../route/totals-json.ts';
+import { carryToJson, totalsToJson } from '../route/totals-json.ts';
 import {
   type PlanNames,
   type PreviewedLine,
@@ -38,10 +38,15 @@ type DrawUpFirst = (
   first: {
     readonly subscription: PreviewedSubscription & { readonly planNames: PlanNames };
     readonly lines: readonly PreviewedLine[];
+    readonly goesOn: boolean;
     readonly supposed: SupposedDiscounts;
     readonly now: Instant;
   },
-) => Promise<InvoiceTotals>;
+) => Promise<{
+  readonly content: InvoiceTotals;
+  readonly minimum: Amount | undefined;
+  readonly isCarriedOver: boolean;
+}>;
 
 /** As it would come to be now; one that was accepted, as it was then. */
 const instantOf = (quote: Quote, { hourMs, world }: Asking): { readonly quote: Quote; readonly at: Asking } => {
@@ -95,16 +100,17 @@ export const quotePreview = async (ports: OfferPorts, db: Db, given: Quote, aski
   const now = quote.acceptedAt ?? hourOf(quote, asking.hourMs);
   const supposed = await supposedOf(ports, db, quote, subscription, rounding, now);
   if (!first) return { ...preview, first_invoice: null };
-  const { dueAt, lines } = first;
+  const { dueAt, lines, goesOn } = first;
   const made = { ...subscription, id: quotedSubscriptionId, planNames };
-  const totals = await ports.drawUpFirst(db, { subscription: made, lines, supposed, now });
+  const ahead = await ports.drawUpFirst(db, { subscription: made, lines, goesOn, supposed, now });
   return {
     ...preview,
     first_invoice: {
       due_at: formatInstant(dueAt),
       lines: previewedLinesJson(lines, planNames, preview.currency).lines,
-      subtotal: formatMinorUnits(totals.subtotal, preview.currency),
-      ...totalsToJson(totals, preview.currency),
+      subtotal: formatMinorUnits(ahead.content.subtotal, preview.currency),
+      ...totalsToJson(ahead.content, preview.currency),
+      ...carryToJson(ahead, preview.currency),
     },
   };
 };

@@ -109,6 +109,17 @@ export const totalsFields = {
   total: { ...Decimal, description: '`subtotal` - `discount_total` + `tax_total`.' },
 };
 
+/** Whether an invoice that lies ahead would be issued. */
+export const carryFields = {
+  minimum_amount: Type.Union([Decimal, Type.Null()], {
+    description: 'Below it no invoice of the payer is issued in this currency; null where there is no minimum.',
+  }),
+  carried_over: Type.Boolean({
+    description: 'Whether it would not be issued, as its `total` is below that: the next invoice would have it too.',
+  }),
+};
+export const carryExample = { minimum_amount: null, carried_over: false };
+
 /** What an invoice without discounts and taxes sums. */
 export const totalsExample = (total: string) => ({
   discounts: [],

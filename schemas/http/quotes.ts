@@ -22,7 +22,7 @@ import {
   Period,
   resourceFields,
 } from '#schemas/http/fields.ts';
-import { totalsExample } from '#schemas/http/invoices.ts';
+import { carryExample, totalsExample } from '#schemas/http/invoices.ts';
 import { meteredChargeExample } from '#schemas/http/plan.ts';
 import { intervalSchema } from '#schemas/http/plan-terms.ts';
 import { tierCount } from '#schemas/http/price-overrides.ts';
@@ -309,6 +309,7 @@ const previewExample = {
     lines: [previewedLineExample],
     subtotal: '40.00',
     ...totalsExample('40.00'),
+    ...carryExample,
   },
   full_period: { period: previewedLineExample.period, lines: [previewedLineExample], total: '40.00' },
 };

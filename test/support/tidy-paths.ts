@@ -82,6 +82,7 @@ export const useCases = new Set([
   'api/subscription-views/draw-up-invoices.ts',
   'api/subscription-views/preview-change.ts',
   'api/subscription-views/rate-upcoming.ts',
+  'api/subscription-views/waiting-parts.ts',
   'api/taxes/tax-drafts.ts',
   'api/events/read-fate.ts',
   'api/events/search-events.ts',
