@@ -86,7 +86,7 @@ import { type SimulationPorts, simulationRoutes } from './simulations/simulation
 import { simulationStore } from './simulations/simulations.postgres.ts';
 import { cancellationRoutes } from './subscription-views/cancellation-routes.ts';
 import { cancellationReader } from './subscription-views/cancellations.postgres.ts';
-import { drawUpFirst } from './subscription-views/draw-up-invoices.ts';
+import { drawUpQuoted } from './subscription-views/draw-up-invoices.ts';
 import { previewChange } from './subscription-views/preview-change.ts';
 import { renewalRoutes } from './subscription-views/renewal-routes.ts';
 import { trialRoutes } from './subscription-views/trial-routes.ts';
@@ -171,7 +171,7 @@ export type ApiPorts = ReturnType<typeof createStores> &
   RatingRunPorts &
   SimulationPorts &
   TestClockPorts &
-  Omit<QuotePorts, 'drawUpFirst'> &
+  Omit<QuotePorts, 'drawUpQuoted'> &
   PlanMigrationPorts &
   ExplainPorts &
   EventPorts &
@@ -182,7 +182,7 @@ export type ApiPorts = ReturnType<typeof createStores> &
 /** What routes of rooms that come first say of invoices ahead. */
 const withFirstInvoice = (ports: ApiPorts): QuotePorts => ({
   ...ports,
-  drawUpFirst: (db, first) => drawUpFirst(ports, db, first),
+  drawUpQuoted: (db, quoted) => drawUpQuoted(ports, db, quoted),
 });
 
 /** In the order in which documents show them. */

@@ -2,7 +2,6 @@
  * What of subscriptions lies ahead and was rated, as invoices: by the rules of the invoicer, with the terms, the
  * discounts and the taxes of who pays. Nothing is written.
  */
-import assert from 'node:assert/strict';
 import { periodIdOf } from '#schemas/billing-period.ts';
 import type { DuePart } from '#schemas/due-parts.ts';
 import type { DraftInvoice, InvoiceTerms } from '#schemas/invoice.ts';
@@ -165,30 +164,29 @@ export const drawUpInvoices = async (
   );
 };
 
-/** Of lines that a subscription is charged first which is not there yet. */
-export const drawUpFirst = async (
+/** Of lines that a subscription is charged which is not there yet; in the order in which they fall due. */
+export const drawUpQuoted = async (
   ports: DrawUpPorts,
   db: Db,
   {
     subscription,
     lines,
-    goesOn,
+    goesOnAfter,
     ...at
   }: {
     readonly subscription: UpcomingSubscription;
     readonly lines: readonly { readonly part: DuePart; readonly line: RatedLine }[];
-    /** Whether something falls due after it. */
-    readonly goesOn: boolean;
+    /** Whether something falls due after an instant. */
+    readonly goesOnAfter: (at: Instant) => boolean;
     readonly supposed: SupposedDiscounts;
     readonly now: Instant;
   },
-): Promise<InvoiceAhead> => {
+): Promise<readonly InvoiceAhead[]> => {
   const rows = { externalId: '', oneTimeRows: new Map(), ofUsage: [], failure: undefined };
-  const parts = [...Map.groupBy(lines, ({ part }) => part)].map(
-    ([part, own]): RatedPart => ({ ...rows, subscription, part, goesOn, known: own.map(({ line }) => line) }),
-  );
+  const parts = [...Map.groupBy(lines, ({ part }) => part)].map(([part, own]): RatedPart => {
+    const goesOn = goesOnAfter(part.dueAt);
+    return { ...rows, subscription, part, goesOn, known: own.map(({ line }) => line) };
+  });
   const due = dueTogether(parts, await payersOf(ports, db, parts));
-  const [drawn] = (await drawUpInvoices(ports, db, [due], { watermark: 0n, ...at })).flat();
-  assert(drawn, 'there are lines');
-  return drawn;
+  return (await drawUpInvoices(ports, db, [due], { watermark: 0n, ...at })).flat();
 };
