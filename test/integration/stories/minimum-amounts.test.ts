@@ -295,6 +295,10 @@ describe('no money is lost', () => {
 
   it('nothing is carried over for more than a year', async () => {
     const life = await lifeOn(await plan(flat('fee', '0.10')), '2027-01-01T00:00:00Z');
+    await life.until('2027-02-02T00:00:00Z');
+    const [before, last] = (await ahead(life.customer, '2028-02-02T00:00:00Z')).slice(-2);
+    expect(before).toMatch(/^2028-01-01 1.20 < 10.00: /);
+    expect(last).toMatch(/^2028-02-01 1.30: 2027-01-01 since 2027-02-01, 2027-02-01 since 2027-03-01, /);
     await life.until('2028-01-02T00:00:00Z');
     expect(await totals(life)).toEqual([]);
     await life.until('2028-03-02T00:00:00Z');
