@@ -47,6 +47,7 @@ import { amendmentStore } from './events/amendments.postgres.ts';
 import { billedUsage } from './events/billed-usage.postgres.ts';
 import { billingFactsOf } from './events/event-billing.postgres.ts';
 import { type EventPorts, eventRoutes } from './events/event-routes.ts';
+import { creditedLines } from './explain/credited-lines.postgres.ts';
 import { type ExplainPorts, explainRoutes } from './explain/explain-routes.ts';
 import { ratedLines } from './explain/rated-lines.postgres.ts';
 import { creditNoteExports } from './exports/credit-note-exports.postgres.ts';
@@ -65,7 +66,7 @@ import { invoiceReader } from './invoices/invoices.postgres.ts';
 import { issuedParts } from './invoices/issued-parts.postgres.ts';
 import { lateUsageReader } from './invoices/late-usage.postgres.ts';
 import { lateUsageRoutes } from './invoices/late-usage-routes.ts';
-import { payerTerms } from './invoices/payer-terms.postgres.ts';
+import { minimumAmounts, payerTerms } from './invoices/payer-terms.postgres.ts';
 import { issuingEntityStore } from './issuing/issuing-entities.postgres.ts';
 import { issuingEntityRoutes } from './issuing/issuing-entity-routes.ts';
 import { candidateStore } from './plan-migrations/candidates.postgres.ts';
@@ -85,7 +86,7 @@ import { type SimulationPorts, simulationRoutes } from './simulations/simulation
 import { simulationStore } from './simulations/simulations.postgres.ts';
 import { cancellationRoutes } from './subscription-views/cancellation-routes.ts';
 import { cancellationReader } from './subscription-views/cancellations.postgres.ts';
-import { drawUpFirst } from './subscription-views/draw-up-invoices.ts';
+import { drawUpQuoted } from './subscription-views/draw-up-invoices.ts';
 import { previewChange } from './subscription-views/preview-change.ts';
 import { renewalRoutes } from './subscription-views/renewal-routes.ts';
 import { trialRoutes } from './subscription-views/trial-routes.ts';
@@ -132,6 +133,7 @@ export const createStores = (vault: Vault) => ({
   invoiceStates,
   issuedParts,
   payerTerms,
+  minimumAmounts,
   billedWith,
   addRun,
   invoiceDocuments: createInvoiceDocuments(vault),
@@ -146,6 +148,7 @@ export const createStores = (vault: Vault) => ({
   testClocks: testClockStore,
   issuingEntities: issuingEntityStore,
   ratedLines,
+  creditedLines,
   amendments: amendmentStore,
   billedUsage,
   billingFactsOf,
@@ -168,7 +171,7 @@ export type ApiPorts = ReturnType<typeof createStores> &
   RatingRunPorts &
   SimulationPorts &
   TestClockPorts &
-  Omit<QuotePorts, 'drawUpFirst'> &
+  Omit<QuotePorts, 'drawUpQuoted'> &
   PlanMigrationPorts &
   ExplainPorts &
   EventPorts &
@@ -179,7 +182,7 @@ export type ApiPorts = ReturnType<typeof createStores> &
 /** What routes of rooms that come first say of invoices ahead. */
 const withFirstInvoice = (ports: ApiPorts): QuotePorts => ({
   ...ports,
-  drawUpFirst: (db, first) => drawUpFirst(ports, db, first),
+  drawUpQuoted: (db, quoted) => drawUpQuoted(ports, db, quoted),
 });
 
 /** In the order in which documents show them. */

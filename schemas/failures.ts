@@ -100,6 +100,12 @@ export const failures = {
     'The invoice has no line at this position, or one that charges for no billing period.',
     'Use the position of one of the lines of the invoice.',
   ),
+  CREDIT_NOTE_LINE_NOT_FOUND: failure(
+    404,
+    'There is no such line of the credit note',
+    'The credit note has no line at this position.',
+    'Use the position of one of the lines of the credit note, which is not that of the line of the invoice.',
+  ),
   RATED_LINE_NOT_FOUND: failure(
     404,
     'There is no such rated line',

@@ -40,16 +40,15 @@ const discountedInvoices = (
   };
 };
 
-/** What is read is read once for all sets. In the order of the drafts, set after set. */
-export const discountDrafts = async (
+/** What is read is read once, for all of the drafts; then any of them are discounted, one after the other. */
+export const readDiscounts = async (
   { discountFacts }: DiscountDraftPorts,
   db: Db,
-  sets: readonly (readonly DraftToDiscount[])[],
+  drafts: readonly DraftToDiscount[],
   lines: readonly RatedLine[],
   unwritten?: UnwrittenPeriods,
-): Promise<readonly DraftInvoice[]> => {
-  const drafts = sets.flat();
-  if (drafts.length === 0) return [];
+): Promise<(set: readonly DraftToDiscount[]) => readonly DraftInvoice[]> => {
+  if (drafts.length === 0) return () => [];
   const facts = await discountFacts(db, discountedInvoices(db.organizationId, drafts, lines), unwritten);
-  return sets.flatMap((set) => discountInvoices(set, lines, facts).map(({ draft }) => draft));
+  return (set) => discountInvoices(set, lines, facts).map(({ draft }) => draft);
 };

@@ -7,30 +7,33 @@ import type { RatedLine } from '#schemas/rated-line.ts';
 import type { UnwrittenPeriods } from '../../invoicer/discounts/discount-facts.ts';
 import type { DraftToDiscount } from '../../invoicer/invoices/discount-invoices.ts';
 import type { Db } from '../route/define-route.ts';
-import { type TaxDraftPorts, taxDrafts } from '../taxes/tax-drafts.ts';
-import { type DiscountDraftPorts, discountDrafts } from './discount-drafts.ts';
+import { readTaxes, type TaxDraftPorts } from '../taxes/tax-drafts.ts';
+import { type DiscountDraftPorts, readDiscounts } from './discount-drafts.ts';
 
 export type ReduceDraftPorts = DiscountDraftPorts & TaxDraftPorts;
 
+/** Of drafts that are issued one after the other. */
+export type ReduceSet = (set: readonly DraftToDiscount[]) => readonly DraftInvoice[];
+
 /**
- * Drafts of one set are issued one after the other, so what one uses up of a discount is missing in the next; sets know
- * nothing of each other. `lines` are those that the drafts were drafted of.
+ * What is read is read once, for all of the drafts, of which sets are issued: what one of a set uses up of a discount
+ * is missing in the next, and sets know nothing of each other. `lines` are those that the drafts were drafted of.
  */
-export const reduceDrafts = async (
+export const readReductions = async (
   ports: ReduceDraftPorts,
   db: Db,
-  sets: readonly (readonly DraftToDiscount[])[],
+  drafts: readonly DraftToDiscount[],
   lines: readonly RatedLine[],
   unwritten?: UnwrittenPeriods,
-): Promise<readonly DraftInvoice[]> => {
-  const discounted = await discountDrafts(ports, db, sets, lines, unwritten);
-  const issued = sets.flat();
-  return taxDrafts(
+): Promise<ReduceSet> => {
+  const discounted = await readDiscounts(ports, db, drafts, lines, unwritten);
+  const taxed = await readTaxes(
     ports,
     db,
-    discounted.map((content, index) => ({ content, issuedAt: (issued[index] as DraftToDiscount).issuedAt })),
+    drafts.map(({ draft }) => draft),
     unwritten,
   );
+  return (set) => discounted(set).map((content, index) => taxed(content, (set[index] as DraftToDiscount).issuedAt));
 };
 
 /** One by itself. */
@@ -40,6 +43,6 @@ export const reduceDraft = async (
   draft: DraftToDiscount,
   lines: readonly RatedLine[],
 ): Promise<DraftInvoice> => {
-  const [reduced] = await reduceDrafts(ports, db, [[draft]], lines);
+  const [reduced] = (await readReductions(ports, db, [draft], lines))([draft]);
   return reduced ?? draft.draft;
 };

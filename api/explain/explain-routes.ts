@@ -6,52 +6,31 @@ import {
   LineEventsQuery,
   LineEventsQueryDocument,
 } from '#schemas/http/explain.ts';
+import { CreditExplanation, CreditNoteLineParams } from '#schemas/http/explain-credit.ts';
 import { IdParam } from '#schemas/http/fields.ts';
 import { formatInstant } from '#schemas/instant.ts';
-import { meterDefinitionToJson } from '#schemas/meter.ts';
-import { formatPeriod } from '#schemas/period.ts';
 import { ratingInputToJson } from '#schemas/rating-input.ts';
 import { lineHashesOfStored } from '../../rater/run/line-hashes.ts';
-import { definitionJson } from '../catalog/meter-routes.ts';
+import type { CreditNoteReader } from '../credits/credit-notes.postgres.ts';
 import type { InvoiceReader } from '../invoices/invoices.postgres.ts';
 import type { Cursors } from '../route/cursors.ts';
 import type { Db, Routes } from '../route/define-route.ts';
 import { found } from '../route/resource-fields.ts';
+import { type ExplainCreditPorts, explainCredit } from './explain-credit.ts';
 import type { LineEvents } from './line-events.clickhouse.ts';
-import { type LineQuery, readsBefore } from './line-query.ts';
+import { changesJson, queryJson, queryOf, urlOfEvents } from './line-json.ts';
+import type { LineQuery } from './line-query.ts';
 import { listEvents, listedEventJson } from './list-events.ts';
 import type { ExplainedLine, LineOfInvoice, RatedLines } from './rated-lines.postgres.ts';
 import { tierTable, tierTables } from './tier-table.ts';
 
-export type ExplainPorts = {
+export type ExplainPorts = ExplainCreditPorts & {
   readonly ratedLines: RatedLines;
+  readonly creditNotes: Pick<CreditNoteReader, 'creditNote'>;
   readonly invoices: Pick<InvoiceReader, 'invoice'>;
   readonly lineEvents: LineEvents;
   readonly cursors: Cursors;
 };
-
-/** What the quantity of a line was measured of; undefined for a flat charge. */
-const queryOf = ({ organizationId: tenant }: Db, { meter, input }: ExplainedLine): LineQuery | undefined => {
-  const [measured] = input.measured;
-  if (!meter || !measured) return undefined;
-  return { tenant, meter, customers: measured.customers, span: input.span, watermark: input.watermark };
-};
-
-const queryJson = (query: LineQuery) => {
-  const { meter, customers, span, watermark } = query;
-  return {
-    meter: meter.code,
-    meter_version: meter.version,
-    meter_version_id: meter.versionId,
-    definition: definitionJson(meterDefinitionToJson(meter)),
-    customers,
-    span: formatPeriod(span),
-    reads_before: readsBefore(query),
-    watermark: watermark.toString(),
-  };
-};
-
-const urlOfEvents = (id: string): string => `/v1/rated-lines/${id}/explain/events`;
 
 /** Of a line of a delta: what it differs from, and which events made the difference. */
 const deltaJson = async (
@@ -64,13 +43,7 @@ const deltaJson = async (
   return {
     corrects,
     rated_line_before: beforeId,
-    changes: changes
-      ? {
-          added: changes.added.toString(),
-          removed: changes.removed.toString(),
-          url: `${urlOfEvents(id)}?changed_since=${corrects.watermark}`,
-        }
-      : null,
+    changes: changes ? changesJson(id, BigInt(corrects.watermark), changes) : null,
   };
 };
 
@@ -109,7 +82,7 @@ const explain = async (db: Db, line: ExplainedLine, ports: ExplainPorts) => {
 const limitDefault = 100;
 
 export const explainRoutes = ({ get }: Routes, ports: ExplainPorts): void => {
-  const { ratedLines, invoices } = ports;
+  const { ratedLines, invoices, creditNotes } = ports;
   const lineOf = async (db: Db, id: string): Promise<ExplainedLine> =>
     found(await ratedLines.ratedLine(db, id), 'RATED_LINE_NOT_FOUND');
   get(
@@ -141,6 +114,23 @@ export const explainRoutes = ({ get }: Routes, ports: ExplainPorts): void => {
       const position = Number(params.line);
       const { id } = found(await ratedLines.ofInvoiceLine(db, invoiceId, position), 'INVOICE_LINE_NOT_FOUND');
       return explain(db, { ...(await lineOf(db, id)), invoice: { id: invoiceId, position } }, ports);
+    },
+  );
+  get(
+    {
+      url: '/v1/credit-notes/:id/line-items/:line/explain',
+      operation: 'explainCreditNoteLine',
+      tag: 'Explanations',
+      summary: 'Explain a line of a credit note: of which line it gives back what, and the late usage behind it',
+      scope: 'read:credit_notes',
+      params: CreditNoteLineParams,
+      answers: { 200: CreditExplanation },
+      failures: ['CREDIT_NOTE_NOT_FOUND', 'CREDIT_NOTE_LINE_NOT_FOUND'],
+    },
+    async ({ db, params }) => {
+      const { note, deltaId } = found(await creditNotes.creditNote(db, params.id), 'CREDIT_NOTE_NOT_FOUND');
+      const line = note.lines.find(({ position }) => position === Number(params.line));
+      return explainCredit(db, { note, line: found(line, 'CREDIT_NOTE_LINE_NOT_FOUND'), deltaId }, ports);
     },
   );
   get(

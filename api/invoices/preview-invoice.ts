@@ -13,14 +13,11 @@ import {
   type InvoiceAhead,
   payersOf,
 } from '../subscription-views/draw-up-invoices.ts';
-import {
-  type RatedPart,
-  type RateUpcomingPorts,
-  rateUpcoming,
-  type UpcomingPart,
-} from '../subscription-views/rate-upcoming.ts';
+import { dueTogether } from '../subscription-views/due-together.ts';
+import { type RateUpcomingPorts, rateUpcoming, type UpcomingPart } from '../subscription-views/rate-upcoming.ts';
 import type { UpcomingReader } from '../subscription-views/upcoming.postgres.ts';
 import { cutAfter, nextDueParts } from '../subscription-views/upcoming-parts.ts';
+import { aheadOf, waitingParts } from '../subscription-views/waiting-parts.ts';
 import type { Subscription } from '../subscriptions/subscriptions.postgres.ts';
 import type { ReadUsage } from '../usage/usage.clickhouse.ts';
 import type { ReadWatermark } from '../usage/watermark.postgres.ts';
@@ -57,10 +54,12 @@ const partsAhead = async (
         : at <= from
           ? []
           : dueParts({ ...subscription, oneTimeCharges }, schedulesOf, written, { start: from, end: at }, periodsIn);
-    return parts.map((part) => ({ subscription, externalId, part, oneTimeRows }));
+    return aheadOf({ ...subscription, oneTimeCharges }, schedulesOf, { externalId, oneTimeRows }, parts);
   });
   const first = Math.min(...ahead.map(({ part }) => part.dueAt));
-  return { versions, ahead: at === undefined ? ahead.filter(({ part }) => part.dueAt === first) : ahead };
+  const shown = at === undefined ? ahead.filter(({ part }) => part.dueAt === first) : ahead;
+  const waiting = await waitingParts(upcoming, db, subscriptions, cuts, schedulesOf);
+  return { versions, ahead: [...shown, ...waiting] };
 };
 
 /** In the order in which they fall due. */
@@ -85,12 +84,6 @@ export const previewInvoices = async (
     ports.readUsage.measured({ ...query, tenant: db.organizationId, watermark }),
   );
   const payerOf = await payersOf(ports, db, rated);
-  const groups = Map.groupBy(rated, (one) => {
-    const { id, isConsolidated } = payerOf(one);
-    const { id: subscriptionId, currency } = one.subscription;
-    return `${one.part.dueAt} ${isConsolidated ? id : subscriptionId} ${currency}`;
-  });
-  const due = [...groups.values()].map((parts) => ({ payerId: payerOf(parts[0] as RatedPart).id, parts }));
-  const [invoices = []] = await drawUpInvoices(ports, db, [due], { watermark, now });
-  return { watermark, invoices: invoices.toSorted((a, b) => a.dueAt - b.dueAt) };
+  const [invoices = []] = await drawUpInvoices(ports, db, [dueTogether(rated, payerOf)], { watermark, now });
+  return { watermark, invoices };
 };

@@ -11,7 +11,7 @@ import { hourOf } from '#schemas/subscription-state.ts';
 import type { CustomerStore } from '../customers/customers.postgres.ts';
 import type { Db, Routes } from '../route/define-route.ts';
 import { found, readInstant, refuseFaults } from '../route/resource-fields.ts';
-import { totalsToJson } from '../route/totals-json.ts';
+import { carryToJson, totalsToJson } from '../route/totals-json.ts';
 import type { InvoiceAhead } from '../subscription-views/draw-up-invoices.ts';
 import type { Subscription, SubscriptionStore } from '../subscriptions/subscriptions.postgres.ts';
 import type { BilledWith } from './billed-with.postgres.ts';
@@ -25,7 +25,8 @@ export type InvoicePreviewPorts = PreviewPorts & {
 
 const aheadMsMax = 366 * 86_400_000;
 
-const previewJson = ({ dueAt, content, failures }: InvoiceAhead) => {
+const previewJson = (ahead: InvoiceAhead) => {
+  const { dueAt, content, failures } = ahead;
   const { currency, customerId, lines, subtotal } = content;
   return {
     due_at: formatInstant(dueAt),
@@ -39,6 +40,7 @@ const previewJson = ({ dueAt, content, failures }: InvoiceAhead) => {
     ),
     subtotal: formatMinorUnits(subtotal, currency),
     ...totalsToJson(content, currency),
+    ...carryToJson(ahead, currency),
     failures: failures.map(({ subscriptionId, message }) => ({ subscription_id: subscriptionId, message })),
   };
 };

@@ -1,17 +1,17 @@
 /**
- * What a quote would charge without usage, by the rater's own rules and at its prices: the lines of the first invoice,
- * and the first billing period that is charged whole. Pure.
+ * What a quote would charge without usage, by the rater's own rules and at its prices, up to the end of the first
+ * billing period that is charged whole: when the first invoice is due, and which lines are of that period. Pure.
  */
 import { periodAt } from '#schemas/billing-cycle.ts';
 import type { Currency } from '#schemas/currency.ts';
-import { type DuePart, dueParts, rememberedPeriods } from '#schemas/due-parts.ts';
-import { formatPeriod } from '#schemas/period.ts';
+import { type DuePart, dueParts, nextLook, rememberedPeriods } from '#schemas/due-parts.ts';
+import type { Instant } from '#schemas/period.ts';
 import { type ChargeJson, chargeJsonIn, type PlanTermsJson } from '#schemas/plan.ts';
 import type { QuotedPrice } from '#schemas/quote.ts';
 import type { RatingPolicy } from '#schemas/rated-line.ts';
 import type { SubscriptionTerms } from '#schemas/subscription-terms.ts';
 import type { PlanName } from '../catalog/plan-versions.postgres.ts';
-import { lastPeriodEnd, previewedLinesJson, ratedPart, schedulesByVersion } from '../subscriptions/changed-parts.ts';
+import { lastPeriodEnd, ratedPart, schedulesByVersion } from '../subscriptions/changed-parts.ts';
 import type { NewSubscription } from '../subscriptions/subscriptions.postgres.ts';
 
 export type QuotePreviewFacts = {
@@ -64,17 +64,12 @@ export const previewQuote = (
     timing !== 'once' && billing.start >= whole.start && billing.end <= whole.end;
   // Usage alone is due earlier where nothing is charged in advance; an invoice of it has no line here.
   const charged = lines(parts);
-  const dueAt = charged[0]?.part.dueAt;
   return {
     currency,
-    first: dueAt === undefined ? undefined : { dueAt, lines: charged.filter(({ part }) => part.dueAt === dueAt) },
-    full_period: {
-      period: formatPeriod(whole),
-      ...previewedLinesJson(
-        charged.filter(({ part }) => isWithin(part)),
-        planNames,
-        currency,
-      ),
-    },
+    charged,
+    dueAt: charged[0]?.part.dueAt,
+    period: whole,
+    ofPeriod: charged.filter(({ part }) => isWithin(part)),
+    goesOnAfter: (at: Instant): boolean => nextLook(terms, (id) => schedules.get(id) ?? [], at) !== undefined,
   };
 };

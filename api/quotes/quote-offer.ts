@@ -1,19 +1,21 @@
 /** A quote with what it comes to, and as the customer sees it who has the link. */
+import { periodIdOf } from '#schemas/billing-period.ts';
 import { FailureError } from '#schemas/failures.ts';
 import { formatInstant } from '#schemas/instant.ts';
-import type { InvoiceTotals } from '#schemas/invoice.ts';
-import { formatMinorUnits } from '#schemas/money.ts';
-import type { Instant } from '#schemas/period.ts';
+import type { DraftInvoice, InvoiceTotals } from '#schemas/invoice.ts';
+import { type Amount, formatMinorUnits } from '#schemas/money.ts';
+import { formatPeriod, type Instant } from '#schemas/period.ts';
 import type { PlanTermsJson } from '#schemas/plan.ts';
 import { type Price, priceFromJson } from '#schemas/price/price.ts';
 import { quoteStateAt } from '#schemas/quote-state.ts';
 import type { PolicyRounding, RatedLine } from '#schemas/rated-line.ts';
 import { hourOf } from '#schemas/subscription-state.ts';
 import type { SupposedDiscounts } from '../../invoicer/discounts/discount-facts.ts';
+import { totalsOf } from '../../invoicer/invoices/invoice-totals.ts';
 import type { CatalogStore } from '../catalog/catalog.postgres.ts';
 import type { Db } from '../route/define-route.ts';
 import { found } from '../route/resource-fields.ts';
-import { totalsToJson } from '../route/totals-json.ts';
+import { carryToJson, totalsToJson } from '../route/totals-json.ts';
 import {
   type PlanNames,
   type PreviewedLine,
@@ -29,19 +31,28 @@ import type { Quote } from './quotes.postgres.ts';
 export type OfferPorts = TermsPorts & {
   readonly catalog: Pick<CatalogStore, 'plan' | 'planNames' | 'planById'>;
   readonly organizations: { readonly organization: (db: Db) => Promise<{ readonly rounding: PolicyRounding }> };
-  readonly drawUpFirst: DrawUpFirst;
+  readonly drawUpQuoted: DrawUpQuoted;
 };
 
-/** The invoice of lines that a subscription is charged first, as the invoicer would issue it. */
-type DrawUpFirst = (
+export type QuotedInvoice = {
+  readonly dueAt: Instant;
+  readonly content: Pick<DraftInvoice, 'lines' | keyof InvoiceTotals>;
+  readonly minimum: Amount | undefined;
+  readonly isCarriedOver: boolean;
+};
+
+/** The invoices of lines that a subscription is charged, as the invoicer would issue them one after the other. */
+type DrawUpQuoted = (
   db: Db,
-  first: {
+  quoted: {
     readonly subscription: PreviewedSubscription & { readonly planNames: PlanNames };
     readonly lines: readonly PreviewedLine[];
+    /** Whether something falls due after an instant. */
+    readonly goesOnAfter: (at: Instant) => boolean;
     readonly supposed: SupposedDiscounts;
     readonly now: Instant;
   },
-) => Promise<InvoiceTotals>;
+) => Promise<readonly QuotedInvoice[]>;
 
 /** As it would come to be now; one that was accepted, as it was then. */
 const instantOf = (quote: Quote, { hourMs, world }: Asking): { readonly quote: Quote; readonly at: Asking } => {
@@ -79,6 +90,19 @@ const supposedOf = async (
   return { rounding, held, priceOf: quotedPriceOf(prices, planVersionId) };
 };
 
+/** What lines come to on the invoices that they are on; of one that was carried over, on the later one. */
+const totalsOn = (invoices: readonly QuotedInvoice[], lines: readonly PreviewedLine[]): InvoiceTotals => {
+  const key = (billingPeriodId: string | null, chargeCode: string | null) =>
+    JSON.stringify([billingPeriodId, chargeCode]);
+  const wanted = new Set(lines.map(({ part, line }) => key(periodIdOf(quotedSubscriptionId, part), line.chargeCode)));
+  const found = new Map(
+    invoices.flatMap(({ content }) =>
+      content.lines.map((line) => [key(line.billingPeriodId, line.chargeCode), line] as const),
+    ),
+  );
+  return totalsOf([...found].flatMap(([name, line]) => (wanted.has(name) ? [line] : [])));
+};
+
 export const quotePreview = async (ports: OfferPorts, db: Db, given: Quote, asking: Asking) => {
   const { customers, catalog } = ports;
   const { quote, at } = instantOf(given, asking);
@@ -87,24 +111,36 @@ export const quotePreview = async (ports: OfferPorts, db: Db, given: Quote, aski
   const ids = [subscription.planVersionId, ...addOns];
   const { rounding } = await ports.organizations.organization(db);
   const planNames = await ports.catalog.planNames(db, ids);
-  const { first, ...preview } = previewQuote(subscription, quote.terms.prices, {
+  const preview = previewQuote(subscription, quote.terms.prices, {
     versions: await ports.catalog.versionTerms(db, ids),
     planNames,
     policy: { rounding },
   });
   const now = quote.acceptedAt ?? hourOf(quote, asking.hourMs);
   const supposed = await supposedOf(ports, db, quote, subscription, rounding, now);
-  if (!first) return { ...preview, first_invoice: null };
-  const { dueAt, lines } = first;
+  const { currency, charged: lines, dueAt, period, ofPeriod, goesOnAfter } = preview;
   const made = { ...subscription, id: quotedSubscriptionId, planNames };
-  const totals = await ports.drawUpFirst(db, { subscription: made, lines, supposed, now });
+  const invoices = await ports.drawUpQuoted(db, { subscription: made, lines, goesOnAfter, supposed, now });
+  const first = invoices.find((invoice) => invoice.dueAt === dueAt);
+  const linesJson = (some: readonly PreviewedLine[]) => previewedLinesJson(some, planNames, currency).lines;
+  const sumsJson = (totals: InvoiceTotals) => ({
+    subtotal: formatMinorUnits(totals.subtotal, currency),
+    ...totalsToJson(totals, currency),
+  });
   return {
-    ...preview,
-    first_invoice: {
-      due_at: formatInstant(dueAt),
-      lines: previewedLinesJson(lines, planNames, preview.currency).lines,
-      subtotal: formatMinorUnits(totals.subtotal, preview.currency),
-      ...totalsToJson(totals, preview.currency),
+    currency,
+    first_invoice: first
+      ? {
+          due_at: formatInstant(first.dueAt),
+          lines: linesJson(lines.filter(({ part }) => part.dueAt === dueAt)),
+          ...sumsJson(first.content),
+          ...carryToJson(first, currency),
+        }
+      : null,
+    full_period: {
+      period: formatPeriod(period),
+      lines: linesJson(ofPeriod),
+      ...sumsJson(totalsOn(invoices, ofPeriod)),
     },
   };
 };

@@ -11,14 +11,16 @@ import { totalsOf } from '../../invoicer/invoices/invoice-totals.ts';
 import { schedulesIn } from '../../rater/run/billable-periods.ts';
 import type { Db, Routes } from '../route/define-route.ts';
 import { listJson, listSchema } from '../route/lists.ts';
-import { totalsToJson } from '../route/totals-json.ts';
+import { carryToJson, totalsToJson } from '../route/totals-json.ts';
 import type { Subscription } from '../subscriptions/subscriptions.postgres.ts';
 import type { CancellationReader } from './cancellations.postgres.ts';
-import { type DrawUpPorts, drawUpInvoices, payersOf } from './draw-up-invoices.ts';
-import { type RatedPart, type RateUpcomingPorts, rateUpcoming } from './rate-upcoming.ts';
+import { type DrawUpPorts, drawUpInvoices, type InvoiceAhead, payersOf } from './draw-up-invoices.ts';
+import { dueTogether } from './due-together.ts';
+import { type RateUpcomingPorts, rateUpcoming } from './rate-upcoming.ts';
 import type { UpcomingReader } from './upcoming.postgres.ts';
 import { linesJson, unknownJson } from './upcoming-json.ts';
 import { lastDueParts } from './upcoming-parts.ts';
+import { aheadOf, waitingParts } from './waiting-parts.ts';
 
 export type CancellationPorts = RateUpcomingPorts &
   DrawUpPorts & {
@@ -31,9 +33,9 @@ type Ended = Subscription & { readonly endedAt: Instant; readonly canceledAt: In
 const isEnded = (subscription: Subscription): subscription is Ended =>
   subscription.endedAt !== null && subscription.canceledAt !== null;
 
-type LastDue = { readonly parts: readonly RatedPart[]; readonly totals: InvoiceTotals };
+type LastDue = Pick<InvoiceAhead, 'isCarriedOver' | 'minimum' | 'parts'> & { readonly totals: InvoiceTotals };
 
-const nothingDue: LastDue = { parts: [], totals: totalsOf([]) };
+const nothingDue: LastDue = { parts: [], totals: totalsOf([]), minimum: undefined, isCarriedOver: false };
 
 /** What falls due when the cancellations take effect, as far as it is known without usage: by subscription. */
 const ratedLast = async (
@@ -49,34 +51,29 @@ const ratedLast = async (
   const ahead = scheduled.flatMap((subscription) => {
     const cut = cuts.get(subscription.id);
     if (!cut) return [];
-    const { externalId, oneTimeRows } = cut;
-    return lastDueParts(subscription, schedulesOf, cut).map((part) => ({
-      subscription,
-      externalId,
-      part,
-      oneTimeRows,
-    }));
+    const terms = { ...subscription, oneTimeCharges: cut.oneTimeCharges };
+    return aheadOf(terms, schedulesOf, cut, lastDueParts(subscription, schedulesOf, cut));
   });
-  const rated = await rateUpcoming(ports, db, ahead, versions);
+  const waiting = await waitingParts(ports.upcoming, db, scheduled, cuts, schedulesOf);
+  const rated = await rateUpcoming(ports, db, [...ahead, ...waiting], versions);
   const payerOf = await payersOf(ports, db, rated);
   // Each by itself: what the others of the page come to is of no concern to it.
   const groups = [...Map.groupBy(rated, ({ subscription }) => subscription.id)];
-  const sets = groups.map(([, parts]) => [{ payerId: payerOf(parts[0] as RatedPart).id, parts }]);
+  const sets = groups.map(([, parts]) => dueTogether(parts, payerOf));
   // All of it lies ahead, by whatever clock its subscription lives.
-  const drawn = (await drawUpInvoices(ports, db, sets, { watermark: 0n, now: 0 })).flat();
+  const drawn = await drawUpInvoices(ports, db, sets, { watermark: 0n, now: 0 });
   return new Map(
-    groups.map(([id, parts], index) => [id, { parts, totals: drawn[index]?.content ?? nothingDue.totals }]),
+    groups.flatMap(([id], index) => {
+      const last = drawn[index]?.at(-1);
+      return last ? [[id, { ...last, totals: last.content }] as const] : [];
+    }),
   );
 };
 
-const cancellationJson = (
-  subscription: Ended,
-  now: Instant,
-  { parts, totals }: LastDue,
-  invoiceIds: readonly string[],
-) => {
+const cancellationJson = (subscription: Ended, now: Instant, last: LastDue, invoiceIds: readonly string[]) => {
   const state = cancellationStateAt(subscription.endedAt, now);
   const { currency } = subscription;
+  const { parts, totals } = last;
   return {
     subscription_id: subscription.id,
     customer_id: subscription.customerId,
@@ -91,6 +88,7 @@ const cancellationJson = (
       renewal: state === 'scheduled' ? `/v1/subscriptions/${subscription.id}/renewal` : null,
       ...linesJson(parts, 'known', currency),
       ...totalsToJson(totals, currency as Currency),
+      ...carryToJson(last, currency as Currency),
       unknown: unknownJson(parts),
       invoice_ids: invoiceIds,
     },

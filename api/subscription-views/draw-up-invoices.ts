@@ -2,20 +2,28 @@
  * What of subscriptions lies ahead and was rated, as invoices: by the rules of the invoicer, with the terms, the
  * discounts and the taxes of who pays. Nothing is written.
  */
-import assert from 'node:assert/strict';
 import { periodIdOf } from '#schemas/billing-period.ts';
-import type { Currency } from '#schemas/currency.ts';
 import type { DuePart } from '#schemas/due-parts.ts';
 import type { DraftInvoice, InvoiceTerms } from '#schemas/invoice.ts';
+import type { Amount } from '#schemas/money.ts';
 import type { Instant } from '#schemas/period.ts';
 import type { RatedLine } from '#schemas/rated-line.ts';
 import type { UnwrittenCredit } from '../../invoicer/corrections/unwritten-credits.ts';
 import type { SupposedDiscounts, UnwrittenPeriods } from '../../invoicer/discounts/discount-facts.ts';
+import type { DraftToDiscount } from '../../invoicer/invoices/discount-invoices.ts';
 import { draftInvoice, type RatedPeriod } from '../../invoicer/invoices/draft-invoice.ts';
-import { timingOrder } from '../../invoicer/invoices/invoice-rows.ts';
 import type { Payer } from '../../rater/run/payer-statements.ts';
-import { type ReduceDraftPorts, reduceDrafts } from '../coupons/reduce-drafts.ts';
+import { type ReduceDraftPorts, readReductions } from '../coupons/reduce-drafts.ts';
 import type { Db } from '../route/define-route.ts';
+import {
+  type AheadGroup,
+  carryAhead,
+  type DrawnGroup,
+  groupsAhead,
+  type MinimumOf,
+  partsOfSet,
+} from './carry-ahead.ts';
+import { type DueTogether, dueTogether } from './due-together.ts';
 import type { RatedPart } from './rate-upcoming.ts';
 import type { UpcomingSubscription } from './upcoming-parts.ts';
 
@@ -25,67 +33,51 @@ export type DrawUpPorts = ReduceDraftPorts & {
     readonly payersOf: (db: Db, customerIds: readonly string[]) => Promise<ReadonlyMap<string, Payer>>;
   };
   /** By customer: what its invoices say beside their lines, as of now. */
-  readonly payerTerms: (db: Db, customerIds: readonly string[]) => Promise<ReadonlyMap<string, InvoiceTerms>>;
+  readonly payerTerms: (db: Db, customerIds: readonly string[]) => Promise<Terms>;
+  readonly minimumAmounts: (db: Db, customerIds: readonly string[]) => Promise<MinimumOf>;
 };
-
-/** What is one invoice: parts of one payer and currency, that fall due together. */
-export type DueTogether = { readonly payerId: string; readonly parts: readonly RatedPart[] };
 
 export type InvoiceAhead = {
   readonly dueAt: Instant;
   /** In the order of their lines. */
   readonly parts: readonly RatedPart[];
   readonly content: DraftInvoice;
+  /** Of its payer, in its currency; undefined where there is none. */
+  readonly minimum: Amount | undefined;
+  /** Whether it would not be issued, as it comes to less: a later one has its parts, too. */
+  readonly isCarriedOver: boolean;
   readonly failures: readonly { readonly subscriptionId: string; readonly message: string }[];
 };
 
-/** The order of lines of an invoice, as `periodOrder` has it. */
-const inOrderOf =
-  (payerId: string) =>
-  (a: RatedPart, b: RatedPart): number => {
-    const keys = ({ subscription, part }: RatedPart) => [
-      Number(subscription.customerId !== payerId),
-      subscription.customerId,
-      subscription.id,
-      timingOrder.indexOf(part.timing),
-      Number(part.item !== 'plan'),
-      part.item,
-      part.span.start,
-      Number(part.timing === 'once' && part.isCounted),
-      periodIdOf(subscription.id, part),
-    ];
-    const [own, other] = [keys(a), keys(b)];
-    const at = own.findIndex((key, index) => key !== other[index]);
-    return at < 0 ? 0 : (own[at] as string | number) < (other[at] as string | number) ? -1 : 1;
-  };
+type Terms = ReadonlyMap<string, InvoiceTerms>;
 
-const invoiceOf = ({ payerId, parts }: DueTogether, terms: InvoiceTerms, watermark: bigint): InvoiceAhead => {
-  const [first] = parts as [RatedPart];
-  const ordered = parts.toSorted(inOrderOf(payerId));
-  const periods = ordered
-    .filter(({ failure }) => failure === undefined)
-    .map(
-      ({ subscription, part, known, ofUsage }): RatedPeriod => ({
-        billingPeriodId: periodIdOf(subscription.id, part),
-        customerId: subscription.customerId,
-        subscriptionId: subscription.id,
-        planVersionId: part.planVersionId,
-        span: part.span,
-        watermark,
-        lines: [...known, ...ofUsage],
-      }),
-    );
-  return {
-    dueAt: first.part.dueAt,
-    parts: ordered,
-    content: draftInvoice({ customerId: payerId, currency: first.subscription.currency as Currency, terms }, periods),
-    failures: ordered.flatMap(({ subscription, failure }) =>
-      failure === undefined ? [] : [{ subscriptionId: subscription.id, message: failure }],
-    ),
-  };
+const draftOf = (group: AheadGroup, parts: readonly RatedPart[], terms: Terms, watermark: bigint): DraftInvoice => {
+  const { customerId, currency } = group.parties;
+  const rated = new Map(parts.map((part): [string, RatedPart] => [periodIdOf(part.subscription.id, part.part), part]));
+  const periods = group.periods.map((period): RatedPeriod => {
+    const { known = [], ofUsage = [] } = rated.get(period.billingPeriodId) ?? {};
+    return { ...period, watermark, lines: [...known, ...ofUsage] };
+  });
+  return draftInvoice({ customerId, currency, terms: terms.get(customerId) as InvoiceTerms }, periods);
 };
 
-type UnwrittenPart = { readonly id: string; readonly subscriptionId: string; readonly part: DuePart };
+const invoiceAhead = (parts: readonly RatedPart[], { group, content, isCarriedOver }: DrawnGroup): InvoiceAhead => ({
+  dueAt: group.due.dueAt,
+  parts,
+  content,
+  minimum: group.minimum,
+  isCarriedOver,
+  failures: parts.flatMap(({ subscription, failure }) =>
+    failure === undefined ? [] : [{ subscriptionId: subscription.id, message: failure }],
+  ),
+});
+
+type UnwrittenPart = {
+  readonly id: string;
+  readonly subscriptionId: string;
+  readonly part: DuePart;
+  readonly isWritten: boolean;
+};
 
 /** Alike of what is charged in advance, whose time begins then, and of the credit that takes some of it back. */
 const chargeKey = ({ subscriptionId, part }: UnwrittenPart, pricedAt: Instant): string => {
@@ -98,7 +90,7 @@ const unwrittenCredits = (parts: readonly UnwrittenPart[]): UnwrittenCredit[] =>
   const charges = new Map(advances.map((one) => [chargeKey(one, one.part.span.start), one.id]));
   return parts.flatMap((one) => {
     const { timing, billing, pricedAt, item, interval, isCounted } = one.part;
-    if (timing !== 'credit' || pricedAt === undefined) return [];
+    if (timing !== 'credit' || pricedAt === undefined || one.isWritten) return [];
     const { id, subscriptionId } = one;
     const chargeId = charges.get(chargeKey(one, pricedAt));
     return [{ id, subscriptionId, billingEnd: billing.end, pricedAt, item, interval, isCounted, chargeId }];
@@ -107,10 +99,11 @@ const unwrittenCredits = (parts: readonly UnwrittenPart[]): UnwrittenCredit[] =>
 
 /** As they would be written down. */
 const unwrittenPeriods = (rated: readonly RatedPart[]): UnwrittenPeriods => {
-  const parts = rated.map(({ subscription: { id: subscriptionId }, part }) => ({
+  const parts = rated.map(({ subscription: { id: subscriptionId }, part, waits }) => ({
     id: periodIdOf(subscriptionId, part),
     subscriptionId,
     part,
+    isWritten: waits !== undefined,
   }));
   return {
     periods: new Map(
@@ -134,12 +127,14 @@ export const payersOf = async (
 ): Promise<(part: RatedPart) => Payer> => {
   const customerIds = new Set(parts.map(({ subscription }) => subscription.customerId));
   const payers = await billedWith.payersOf(db, [...customerIds]);
-  return ({ subscription: { customerId } }) => payers.get(customerId) ?? { id: customerId, isConsolidated: false };
+  return ({ subscription: { customerId }, waits }) =>
+    waits?.payer ?? payers.get(customerId) ?? { id: customerId, isConsolidated: false };
 };
 
 /**
- * In the order of the sets. Invoices of one set are issued one after the other, as they fall due; sets know nothing of
- * each other, and may have the same parts.
+ * In the order of the sets, and of what falls due together in each. Invoices of one set are issued one after the other,
+ * as they fall due, and what one carries over a later one has; sets know nothing of each other, and may have the same
+ * parts.
  */
 export const drawUpInvoices = async (
   ports: DrawUpPorts,
@@ -148,45 +143,50 @@ export const drawUpInvoices = async (
   { watermark, now, supposed }: DrawnAt,
 ): Promise<readonly (readonly InvoiceAhead[])[]> => {
   const due = sets.flat();
-  const termsOf = await ports.payerTerms(
-    db,
-    due.map(({ payerId }) => payerId),
-  );
-  const drawn = sets.map((set) =>
-    set.map((one) => invoiceOf(one, termsOf.get(one.payerId) as InvoiceTerms, watermark)),
-  );
-  // What falls due later has the discounts and taxes of then.
-  const drafts = drawn.map((set) =>
-    set.map(({ content, dueAt }) => ({ draft: content, discountIds: [], issuedAt: Math.max(dueAt, now) })),
-  );
+  const payerIds = due.map(({ payerId }) => payerId);
+  const termsOf = await ports.payerTerms(db, payerIds);
+  const minimumOf = await ports.minimumAmounts(db, payerIds);
+  const drawn = sets.map((set) => {
+    const partsOf = partsOfSet(set);
+    // What falls due later has the discounts and taxes of then.
+    const toDraft = (group: AheadGroup): DraftToDiscount => {
+      const draft = draftOf(group, partsOf(group), termsOf, watermark);
+      return { draft, discountIds: [], issuedAt: Math.max(group.due.issuedAt, now) };
+    };
+    return { groups: groupsAhead(set, minimumOf), partsOf, toDraft };
+  });
+  const drafts = drawn.flatMap(({ groups, toDraft }) => groups.map(toDraft));
   const parts = due.flatMap((one) => one.parts);
   const lines = parts.flatMap(({ known, ofUsage }) => [...known, ...ofUsage]);
-  const unwritten = { ...unwrittenPeriods(parts), supposed };
-  const contents = (await reduceDrafts(ports, db, drafts, lines, unwritten)).values();
-  return drawn.map((set) => set.map((one) => ({ ...one, content: contents.next().value ?? one.content })));
+  const reduce = await readReductions(ports, db, drafts, lines, { ...unwrittenPeriods(parts), supposed });
+  return drawn.map(({ groups, partsOf, toDraft }) =>
+    carryAhead(groups, (some) => reduce(some.map(toDraft))).map((one) => invoiceAhead(partsOf(one.group), one)),
+  );
 };
 
-/** Of lines that a subscription is charged first which is not there yet. */
-export const drawUpFirst = async (
+/** Of lines that a subscription is charged which is not there yet; in the order in which they fall due. */
+export const drawUpQuoted = async (
   ports: DrawUpPorts,
   db: Db,
   {
     subscription,
     lines,
+    goesOnAfter,
     ...at
   }: {
     readonly subscription: UpcomingSubscription;
     readonly lines: readonly { readonly part: DuePart; readonly line: RatedLine }[];
+    /** Whether something falls due after an instant. */
+    readonly goesOnAfter: (at: Instant) => boolean;
     readonly supposed: SupposedDiscounts;
     readonly now: Instant;
   },
-): Promise<DraftInvoice> => {
+): Promise<readonly InvoiceAhead[]> => {
+  const rows = { externalId: '', oneTimeRows: new Map(), ofUsage: [], failure: undefined };
   const parts = [...Map.groupBy(lines, ({ part }) => part)].map(([part, own]): RatedPart => {
-    const known = own.map(({ line }) => line);
-    return { subscription, externalId: '', oneTimeRows: new Map(), part, known, ofUsage: [], failure: undefined };
+    const goesOn = goesOnAfter(part.dueAt);
+    return { ...rows, subscription, part, goesOn, known: own.map(({ line }) => line) };
   });
-  const { id: payerId } = (await payersOf(ports, db, parts))(parts[0] as RatedPart);
-  const [drawn] = (await drawUpInvoices(ports, db, [[{ payerId, parts }]], { watermark: 0n, ...at })).flat();
-  assert(drawn, 'there are lines');
-  return drawn.content;
+  const due = dueTogether(parts, await payersOf(ports, db, parts));
+  return (await drawUpInvoices(ports, db, [due], { watermark: 0n, ...at })).flat();
 };

@@ -4,15 +4,16 @@
  * written.
  */
 import type { Currency } from '#schemas/currency.ts';
-import { type DuePart, dueParts, rememberedPeriods } from '#schemas/due-parts.ts';
+import { type DuePart, dueParts, rememberedPeriods, type SchedulesOf } from '#schemas/due-parts.ts';
 import { formatInstant } from '#schemas/instant.ts';
 import { formatMinorUnits } from '#schemas/money.ts';
 import type { Instant } from '#schemas/period.ts';
+import type { SubscriptionTerms } from '#schemas/subscription-terms.ts';
 import { schedulesIn, type VersionRow } from '../../rater/run/billable-periods.ts';
 import type { CatalogStore } from '../catalog/catalog.postgres.ts';
 import type { Db } from '../route/define-route.ts';
 import { found } from '../route/resource-fields.ts';
-import { totalsToJson } from '../route/totals-json.ts';
+import { carryToJson, totalsToJson } from '../route/totals-json.ts';
 import {
   changedLedger,
   changedParts,
@@ -24,10 +25,12 @@ import {
 import type { LedgerChanges } from '../subscriptions/subscription-changes.postgres.ts';
 import type { Subscription } from '../subscriptions/subscriptions.postgres.ts';
 import { type DrawUpPorts, drawUpInvoices, type InvoiceAhead, payersOf } from './draw-up-invoices.ts';
-import { type RatedPart, type RateUpcomingPorts, rateUpcoming } from './rate-upcoming.ts';
+import { dueTogether } from './due-together.ts';
+import { type RatedPart, type RateUpcomingPorts, rateUpcoming, type UpcomingPart } from './rate-upcoming.ts';
 import type { CutSubscription, UpcomingReader } from './upcoming.postgres.ts';
 import { unknownJson } from './upcoming-json.ts';
 import { cutAfter, type UpcomingSubscription } from './upcoming-parts.ts';
+import { aheadOf, waitingParts } from './waiting-parts.ts';
 
 export type PreviewChangePorts = RateUpcomingPorts &
   DrawUpPorts & {
@@ -38,11 +41,18 @@ export type PreviewChangePorts = RateUpcomingPorts &
 /** Up to the last of the invoices; of more none is drawn up while somebody waits. */
 const drawnPartsMax = 2_000;
 
-type Facts = { readonly versions: readonly VersionRow[]; readonly cut: CutSubscription; readonly now: Instant };
+type Facts = {
+  readonly versions: readonly VersionRow[];
+  readonly cut: CutSubscription;
+  readonly schedulesOf: SchedulesOf;
+  /** What was carried over before. */
+  readonly waiting: readonly UpcomingPart[];
+  readonly now: Instant;
+};
 
 /** A subscription with the change or without it, and what of it is of concern. */
 type Side = {
-  readonly subscription: UpcomingSubscription;
+  readonly subscription: UpcomingSubscription & SubscriptionTerms;
   /** What is charged on this side alone. */
   readonly own: readonly DuePart[];
   /** All that falls due up to the last of it on either side; undefined where that is too much. */
@@ -60,10 +70,11 @@ const previewSide = async (
   db: Db,
   { subscription, own, ahead }: Side,
   dueAts: ReadonlySet<Instant>,
-  { versions, cut: { externalId, oneTimeRows }, now }: Facts,
+  { versions, cut, schedulesOf, waiting, now }: Facts,
 ): Promise<PreviewedSide> => {
-  const parts = (ahead ?? own).map((part) => ({ subscription, externalId, part, oneTimeRows }));
-  const rated = await rateUpcoming(ports, db, parts, versions);
+  const terms = { ...subscription, oneTimeCharges: cut.oneTimeCharges };
+  const parts = aheadOf(terms, schedulesOf, cut, ahead ?? own);
+  const rated = await rateUpcoming(ports, db, [...parts, ...waiting], versions);
   const ownKeys = new Set(own.map(partKey));
   const lines = rated
     .filter(({ part }) => ownKeys.has(partKey(part)))
@@ -72,29 +83,25 @@ const previewSide = async (
   const failed = rated.filter((one) => one.failure !== undefined && shown(one));
   if (!ahead) return { lines, invoices: undefined, failed };
   const payerOf = await payersOf(ports, db, rated);
-  // What an earlier invoice uses up of a discount is missing in these.
-  // What an earlier invoice uses up of a discount is missing in these.
-  const due = [...Map.groupBy(rated, ({ part }) => part.dueAt).values()].map((parts) => ({
-    payerId: payerOf(parts[0] as RatedPart).id,
-    parts,
-  }));
-  const [drawn = []] = await drawUpInvoices(ports, db, [due], { watermark: 0n, now });
+  // What an earlier invoice uses up of a discount is missing in these, and what it carries over is in them.
+  const [drawn = []] = await drawUpInvoices(ports, db, [dueTogether(rated, payerOf)], { watermark: 0n, now });
   const invoices = drawn.filter(({ dueAt }) => dueAts.has(dueAt));
-  return { lines, invoices: invoices.toSorted((a, b) => a.dueAt - b.dueAt), failed };
+  return { lines, invoices, failed };
 };
 
 const sideJson = ({ lines, invoices }: PreviewedSide, { planNames, currency }: UpcomingSubscription) => ({
   ...previewedLinesJson(lines, planNames, currency as Currency),
   invoices:
-    invoices?.map(({ dueAt, parts, content }) => ({
-      due_at: formatInstant(dueAt),
+    invoices?.map((ahead) => ({
+      due_at: formatInstant(ahead.dueAt),
       lines: previewedLinesJson(
-        parts.flatMap(({ part, known }) => known.map((line) => ({ part, line }))),
+        ahead.parts.flatMap(({ part, known }) => known.map((line) => ({ part, line }))),
         planNames,
-        content.currency,
+        ahead.content.currency,
       ).lines,
-      subtotal: formatMinorUnits(content.subtotal, content.currency),
-      ...totalsToJson(content, content.currency),
+      subtotal: formatMinorUnits(ahead.content.subtotal, ahead.content.currency),
+      ...totalsToJson(ahead.content, ahead.content.currency),
+      ...carryToJson(ahead, ahead.content.currency),
     })) ?? null,
 });
 
@@ -124,7 +131,8 @@ export const previewChange = async (
     const parts = dueParts({ ...terms, oneTimeCharges }, schedulesOf, written, time, rememberedPeriods());
     return parts.length > drawnPartsMax ? undefined : parts;
   });
-  const facts = { versions, cut, now };
+  const waiting = await waitingParts(ports.upcoming, db, [before], new Map([[before.id, cut]]), schedulesOf);
+  const facts = { versions, cut, schedulesOf, waiting, now };
   const changed = await previewSide(ports, db, { subscription: after, own: charged, ahead }, dueAts, facts);
   const unchanged = { subscription: before, own: insteadOf, ahead: aheadOfBefore };
   const without = await previewSide(ports, db, unchanged, dueAts, facts);

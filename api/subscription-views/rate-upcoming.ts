@@ -4,6 +4,7 @@
  * no other.
  */
 import type { DuePart } from '#schemas/due-parts.ts';
+import type { Instant } from '#schemas/period.ts';
 import { isPeriodBound } from '#schemas/period-bound.ts';
 import type { PolicyRounding, RatedLine, RatingPolicy } from '#schemas/rated-line.ts';
 import { failureMessage } from '#schemas/rating-failure.ts';
@@ -13,6 +14,7 @@ import type { MeasuredPeriod } from '../../rater/price/rating-task.ts';
 import { billableReader, type OneTimeRow, type VersionRow } from '../../rater/run/billable-periods.ts';
 import { type BillablePeriod, periodsToMeasure } from '../../rater/run/measured-periods.ts';
 import type { PinnedMeter, PriceSpans } from '../../rater/run/measures.ts';
+import type { Payer } from '../../rater/run/payer-statements.ts';
 import { pricesToRead, type ReadPrices } from '../../rater/run/price-spans.ts';
 import type { Db } from '../route/define-route.ts';
 import type { UpcomingReader } from './upcoming.postgres.ts';
@@ -29,6 +31,10 @@ export type UpcomingPart = {
   readonly part: DuePart;
   /** By id. */
   readonly oneTimeRows: ReadonlyMap<string, OneTimeRow>;
+  /** Whether something of its subscription falls due after it. */
+  readonly goesOn: boolean;
+  /** Of what is written down and was carried over: since when, and who was to pay it. */
+  readonly waits?: { readonly since: Instant; readonly payer: Payer };
 };
 
 /** The lines of a part, or why there are none. */

@@ -3,24 +3,25 @@ import assert from 'node:assert/strict';
 import { SubscriptionRenewal } from '#schemas/http/subscription-views.ts';
 import { SubscriptionId } from '#schemas/http/subscriptions.ts';
 import { formatInstant } from '#schemas/instant.ts';
-import type { DraftInvoice } from '#schemas/invoice.ts';
 import type { Instant } from '#schemas/period.ts';
 import { hourOf, subscriptionStateAt } from '#schemas/subscription-state.ts';
 import { schedulesIn } from '../../rater/run/billable-periods.ts';
 import type { CatalogStore } from '../catalog/catalog.postgres.ts';
 import type { Db, Routes } from '../route/define-route.ts';
 import { found } from '../route/resource-fields.ts';
-import { totalsToJson } from '../route/totals-json.ts';
+import { carryToJson, totalsToJson } from '../route/totals-json.ts';
 import { type TermPorts, termEnd } from '../subscriptions/cancel-subscription.ts';
 import { changeJson } from '../subscriptions/subscription-json.ts';
 import type { Subscription, SubscriptionStore } from '../subscriptions/subscriptions.postgres.ts';
 import type { ReadUsage } from '../usage/usage.clickhouse.ts';
 import type { ReadWatermark } from '../usage/watermark.postgres.ts';
-import { type DrawUpPorts, drawUpInvoices, payersOf } from './draw-up-invoices.ts';
-import { type RatedPart, type RateUpcomingPorts, rateUpcoming } from './rate-upcoming.ts';
+import { type DrawUpPorts, drawUpInvoices, type InvoiceAhead, payersOf } from './draw-up-invoices.ts';
+import { dueTogether } from './due-together.ts';
+import { type RateUpcomingPorts, rateUpcoming } from './rate-upcoming.ts';
 import type { UpcomingReader } from './upcoming.postgres.ts';
 import { linesJson, unknownJson } from './upcoming-json.ts';
 import { nextDueParts, renewsAt, type Upcoming, upcomingOf } from './upcoming-parts.ts';
+import { aheadOf, waitingParts } from './waiting-parts.ts';
 
 export type RenewalPorts = RateUpcomingPorts &
   DrawUpPorts & {
@@ -39,15 +40,8 @@ const upcomingJson = (subscription: Subscription, { at, kind, endAction, change 
   change: change ? changeJson(subscription, change) : null,
 });
 
-/** What falls due next. */
-type NextDue = {
-  readonly dueAt: Instant;
-  readonly parts: readonly RatedPart[];
-  /** What the invoice sums without usage. */
-  readonly known: DraftInvoice;
-  /** And with it. */
-  readonly whole: DraftInvoice;
-};
+/** What falls due next, without usage and with it. */
+type NextDue = { readonly known: InvoiceAhead; readonly whole: InvoiceAhead };
 
 /** Rated as of now; undefined where nothing falls due. */
 const ratedNext = async (
@@ -58,33 +52,41 @@ const ratedNext = async (
 ): Promise<NextDue | undefined> => {
   const versions = await ports.upcoming.versions(db, [...subscription.planNames.keys()]);
   const cut = found((await ports.upcoming.cutTimes(db, [subscription])).get(subscription.id), 'SUBSCRIPTION_NOT_FOUND');
-  const due = nextDueParts(subscription, schedulesIn(versions), cut);
+  const schedulesOf = schedulesIn(versions);
+  const due = nextDueParts(subscription, schedulesOf, cut);
   if (!due || due.length === 0) return undefined;
-  const { externalId, oneTimeRows } = cut;
-  const ahead = due.map((part) => ({ subscription, externalId, part, oneTimeRows }));
+  const terms = { ...subscription, oneTimeCharges: cut.oneTimeCharges };
+  const cuts = new Map([[subscription.id, cut]]);
+  const waiting = await waitingParts(ports.upcoming, db, [subscription], cuts, schedulesOf);
+  const ahead = [...aheadOf(terms, schedulesOf, cut, due), ...waiting];
   const parts = await rateUpcoming(ports, db, ahead, versions, (query) =>
     ports.readUsage.measured({ ...query, tenant: db.organizationId, watermark: at.watermark }),
   );
-  const [first] = parts as [RatedPart];
-  const { id: payerId } = (await payersOf(ports, db, parts))(first);
+  const payerOf = await payersOf(ports, db, parts);
   const withoutUsage = parts.map((part) => ({ ...part, ofUsage: [] }));
-  const sets = [[{ payerId, parts: withoutUsage }], [{ payerId, parts }]];
-  const [known, whole] = (await drawUpInvoices(ports, db, sets, at)).flat();
+  const sets = [withoutUsage, parts].map((some) => dueTogether(some, payerOf));
+  // What waited and is billed by itself is an invoice before.
+  const [known, whole] = (await drawUpInvoices(ports, db, sets, at)).map((invoices) => invoices.at(-1));
   assert(known && whole, 'each set has its invoice');
-  return { dueAt: known.dueAt, parts, known: known.content, whole: whole.content };
+  return { known, whole };
 };
 
-const invoiceJson = ({ dueAt, parts, known }: NextDue) => ({
-  due_at: formatInstant(dueAt),
-  ...linesJson(parts, 'known', known.currency),
-  ...totalsToJson(known, known.currency),
-  unknown: unknownJson(parts),
+const sumsJson = (ahead: InvoiceAhead) => {
+  const { currency } = ahead.content;
+  return { ...totalsToJson(ahead.content, currency), ...carryToJson(ahead, currency) };
+};
+
+const invoiceJson = ({ known }: NextDue) => ({
+  due_at: formatInstant(known.dueAt),
+  ...linesJson(known.parts, 'known', known.content.currency),
+  ...sumsJson(known),
+  unknown: unknownJson(known.parts),
 });
 
-const usageJson = ({ parts, whole }: NextDue, watermark: bigint) => ({
+const usageJson = ({ whole }: NextDue, watermark: bigint) => ({
   watermark: watermark.toString(),
-  ...linesJson(parts, 'ofUsage', whole.currency),
-  ...totalsToJson(whole, whole.currency),
+  ...linesJson(whole.parts, 'ofUsage', whole.content.currency),
+  ...sumsJson(whole),
 });
 
 export const renewalRoutes = ({ get }: Routes, ports: RenewalPorts): void =>
@@ -116,7 +118,9 @@ export const renewalRoutes = ({ get }: Routes, ports: RenewalPorts): void =>
         as_of: formatInstant(now),
         currency,
         renews_at: renewal === null ? null : formatInstant(renewal),
-        upcoming: upcomingOf(subscription, now, next?.dueAt, termEndsAt).map((one) => upcomingJson(subscription, one)),
+        upcoming: upcomingOf(subscription, now, next?.known.dueAt, termEndsAt).map((one) =>
+          upcomingJson(subscription, one),
+        ),
         next_invoice: next ? invoiceJson(next) : null,
         usage: next ? usageJson(next, watermark) : null,
       };

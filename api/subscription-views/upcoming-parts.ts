@@ -1,5 +1,5 @@
 /** What of a subscription falls due next, and what happens to it next. Pure. */
-
+import assert from 'node:assert/strict';
 import { periodIdOf } from '#schemas/billing-period.ts';
 import {
   type BilledPart,
@@ -11,9 +11,10 @@ import {
 } from '#schemas/due-parts.ts';
 import type { Instant } from '#schemas/period.ts';
 import { currentPeriod, subscriptionStateAt, type TrialEndAction } from '#schemas/subscription-state.ts';
-import type { OneTimeCharge } from '#schemas/subscription-terms.ts';
+import type { OneTimeCharge, SubscriptionTerms } from '#schemas/subscription-terms.ts';
 import { type UpcomingKind, upcomingKinds } from '#schemas/subscription-views.ts';
 import type { PeriodRow } from '../../rater/run/billable-periods.ts';
+import type { Payer } from '../../rater/run/payer-statements.ts';
 import { pendingChanges } from '../subscriptions/subscription-json.ts';
 import type { RecordedChange, Subscription } from '../subscriptions/subscriptions.postgres.ts';
 
@@ -24,6 +25,32 @@ export type CutTime = {
   readonly written: readonly BilledPart[];
   /** Those that wait to be written down. */
   readonly oneTimeCharges: readonly OneTimeCharge[];
+};
+
+/** A part that is written down, and was carried over. */
+export type WaitingPart = {
+  readonly written: BilledPart;
+  readonly since: Instant;
+  readonly payer: Payer;
+};
+
+/** Whether something of the subscription falls due after an instant. */
+export const goesOnAfter = (terms: SubscriptionTerms, schedulesOf: SchedulesOf, at: Instant): boolean =>
+  (terms.endedAt === null || terms.endedAt > at) && nextLook(terms, schedulesOf, at) !== undefined;
+
+/** What was carried over as what falls due: when that is, whatever takes it up says. */
+export const duePartOf = ({ written, since }: WaitingPart, schedulesOf: SchedulesOf): DuePart => {
+  const { interval, isCounted, planVersionId, timing } = written;
+  assert(interval !== undefined && isCounted !== undefined, 'what may be carried over names its charges');
+  const isMetered = schedulesOf(planVersionId).some(
+    (schedule) =>
+      schedule.isMetered &&
+      schedule.timing === timing &&
+      schedule.isCounted === isCounted &&
+      schedule.interval.unit === interval.unit &&
+      schedule.interval.count === interval.count,
+  );
+  return { ...written, interval, isCounted, isMetered: isMetered && written.usageWaived !== true, dueAt: since };
 };
 
 /** All before is written down, where it was due. */

@@ -1,6 +1,12 @@
 /** What it takes to rate what of subscriptions lies ahead: rows of PostgreSQL, as the rater reads them. */
-import { writtenParts } from '#platform/stores/billed-parts.postgres.ts';
+import {
+  type BilledPartRow,
+  billedPartColumns,
+  billedPartFromRow,
+  writtenParts,
+} from '#platform/stores/billed-parts.postgres.ts';
 import { oneTimeChargesColumn } from '#platform/stores/subscription-terms.postgres.ts';
+import { isId } from '#schemas/ids.ts';
 import type { Instant } from '#schemas/period.ts';
 import { meterOf } from '#schemas/stored-meter.ts';
 import type { OneTimeCharge } from '#schemas/subscription-terms.ts';
@@ -11,7 +17,7 @@ import { type OverrideRow, overrideFromRow, standingStatement } from '../../rate
 import type { AskedPrices, ReadPrices } from '../../rater/run/price-spans.ts';
 import { booksStatement, oneTimeStatement, ratesStatement } from '../../rater/run/source-statements.ts';
 import type { Db } from '../route/define-route.ts';
-import { type CutTime, cutAfter } from './upcoming-parts.ts';
+import { type CutTime, cutAfter, type WaitingPart } from './upcoming-parts.ts';
 
 type PinnedRow = {
   plan_version_id: string;
@@ -28,6 +34,25 @@ export type CutSubscription = CutTime & {
   /** What its one-time charges are charged by. */
   /** By id. */
   readonly oneTimeRows: ReadonlyMap<string, OneTimeRow>;
+};
+
+// Deltas that wait are in no view of what lies ahead.
+const waitingStatement = `SELECT p.* FROM unnest($2::text[]) AS n (id) CROSS JOIN LATERAL (
+    SELECT p.subscription_id, ${billedPartColumns}, p.usage_waived, p.carried_from, p.payer_id, p.consolidated
+    FROM billing_periods p
+    WHERE p.subscription_id = n.id AND p.organization_id = $1 AND p.carried_at IS NOT NULL AND p.timing <> 'delta'
+    OFFSET 0
+  ) p`;
+type WaitingRow = BilledPartRow & {
+  usage_waived: boolean;
+  carried_from: Date;
+  payer_id: string;
+  consolidated: boolean;
+};
+
+const oneTimeRowsOf = async (db: Db, ids: readonly string[]): Promise<ReadonlyMap<string, OneTimeRow>> => {
+  const rows = ids.length > 0 ? (await db.query<OneTimeRow>(oneTimeStatement, [db.organizationId, ids])).rows : [];
+  return new Map(rows.map((row) => [row.id, row]));
 };
 
 const pricesOf = async (db: Db, { planIds, customerIds, time, namesIn }: AskedPrices): Promise<ReadPrices> => {
@@ -65,9 +90,7 @@ export const upcomingReader = {
     }));
     const written = await writtenParts(db, db.organizationId, after);
     const charged = rows.flatMap((row) => row.one_time_charges ?? []).map(({ id }) => id);
-    const oneTimeRows =
-      charged.length > 0 ? (await db.query<OneTimeRow>(oneTimeStatement, [db.organizationId, charged])).rows : [];
-    const rowsById = new Map(oneTimeRows.map((row) => [row.id, row]));
+    const rowsById = await oneTimeRowsOf(db, charged);
     return new Map(
       rows.map((row) => [
         row.id,
@@ -80,6 +103,27 @@ export const upcomingReader = {
         },
       ]),
     );
+  },
+  /** By subscription: what was carried over, and waits. */
+  waiting: async (
+    db: Db,
+    subscriptionIds: readonly string[],
+  ): Promise<{
+    readonly parts: ReadonlyMap<string, readonly WaitingPart[]>;
+    readonly oneTimeRows: ReadonlyMap<string, OneTimeRow>;
+  }> => {
+    const { rows } = await db.query<WaitingRow>(waitingStatement, [db.organizationId, subscriptionIds]);
+    const parts = rows.map((row) => ({
+      subscriptionId: row.subscription_id,
+      written: { ...billedPartFromRow(row), ...(row.usage_waived && { usageWaived: true }) },
+      since: row.carried_from.getTime(),
+      payer: { id: row.payer_id, isConsolidated: row.consolidated },
+    }));
+    const charged = rows.flatMap(({ item }) => (isId('otc', item) ? [item] : []));
+    return {
+      parts: Map.groupBy(parts, ({ subscriptionId }) => subscriptionId),
+      oneTimeRows: await oneTimeRowsOf(db, charged),
+    };
   },
   versions: async (db: Db, ids: readonly string[]): Promise<readonly VersionRow[]> =>
     (

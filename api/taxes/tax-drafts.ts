@@ -34,17 +34,16 @@ const taxedInvoices = (organizationId: string, drafts: readonly DraftInvoice[]):
   }),
 });
 
-/** Each as if it were issued at the instant beside it; what is read is read once for all. */
-export const taxDrafts = async (
+/** What is read is read once, for all of the drafts; then any of them are taxed, each as if it were issued then. */
+export const readTaxes = async (
   { taxFacts }: TaxDraftPorts,
   db: Db,
-  drafts: readonly { readonly content: DraftInvoice; readonly issuedAt: Instant }[],
+  drafts: readonly DraftInvoice[],
   unwritten?: { readonly credits: readonly UnwrittenCredit[] },
-): Promise<readonly DraftInvoice[]> => {
-  if (drafts.length === 0) return [];
-  const contents = drafts.map(({ content }) => content);
-  const facts = await taxFacts(db, taxedInvoices(db.organizationId, contents), unwritten?.credits);
-  return drafts.map(({ content, issuedAt }) => taxUnissued(content, facts, issuedAt));
+): Promise<(content: DraftInvoice, issuedAt: Instant) => DraftInvoice> => {
+  if (drafts.length === 0) return (content) => content;
+  const facts = await taxFacts(db, taxedInvoices(db.organizationId, drafts), unwritten?.credits);
+  return (content, issuedAt) => taxUnissued(content, facts, issuedAt);
 };
 
 /** As if it were issued at an instant. */
@@ -53,7 +52,4 @@ export const taxDraft = async (
   db: Db,
   content: DraftInvoice,
   issuedAt: Instant,
-): Promise<DraftInvoice> => {
-  const [taxed] = await taxDrafts(ports, db, [{ content, issuedAt }]);
-  return taxed ?? content;
-};
+): Promise<DraftInvoice> => (await readTaxes(ports, db, [content]))(content, issuedAt);

@@ -13,7 +13,7 @@ import type { Currency } from '#schemas/currency.ts';
 import type { InvoiceLine, InvoiceTax } from '#schemas/invoice.ts';
 import { type Amount, addAmounts, negateAmount, subtractAmounts, sumAmounts, zeroAmount } from '#schemas/money.ts';
 import type { BilledLine } from './billed-before.ts';
-import { type CreditedLines, type CreditedParts, grossAmount, leftOfLine } from './credit-lines.ts';
+import { type CreditedLines, type CreditedParts, grossAmount, joinCredited, leftOfLine } from './credit-lines.ts';
 import { netOf, type Pile, pileOf, type Take, takeFrom, taxKey } from './take-back.ts';
 
 /** An issued invoice, and what was credited of it so far. */
@@ -155,19 +155,10 @@ const ofAllCharges = (delta: CorrectedDelta): readonly Portion[] | undefined => 
   return areTaken && rest === zeroAmount ? portions : undefined;
 };
 
-const joinParts = (a: CreditedParts | undefined, b: CreditedParts): CreditedParts => ({
-  amount: addAmounts(a?.amount ?? zeroAmount, b.amount),
-  discounts: b.discounts.map((amount, index) => addAmounts(a?.discounts[index] ?? zeroAmount, amount)),
-  taxes: b.taxes.map(({ amount, taxableAmount }, index) => ({
-    amount: addAmounts(a?.taxes[index]?.amount ?? zeroAmount, amount),
-    taxableAmount: addAmounts(a?.taxes[index]?.taxableAmount ?? zeroAmount, taxableAmount),
-  })),
-});
-
 /** Both together, line by line. */
 export const joinCredits = (a: CreditedLines, b: CreditedLines): CreditedLines => {
   const joined = new Map(a);
-  for (const [position, parts] of b) joined.set(position, joinParts(joined.get(position), parts));
+  for (const [position, parts] of b) joined.set(position, joinCredited(joined.get(position), parts));
   return joined;
 };
 

@@ -10,7 +10,15 @@
 import assert from 'node:assert/strict';
 import { type Currency, minorUnitsOf } from '#schemas/currency.ts';
 import type { InvoiceLine } from '#schemas/invoice.ts';
-import { type Amount, amountScale, divide, roundSharesTogether, sumAmounts } from '#schemas/money.ts';
+import {
+  type Amount,
+  addAmounts,
+  amountScale,
+  divide,
+  roundSharesTogether,
+  sumAmounts,
+  zeroAmount,
+} from '#schemas/money.ts';
 
 /** What of a line has a part in a credit. */
 export type CreditableLine = Pick<InvoiceLine, 'amount' | 'discounts' | 'position' | 'taxes'>;
@@ -21,6 +29,23 @@ export type CreditedParts = {
   readonly discounts: readonly Amount[];
   readonly taxes: readonly { readonly amount: Amount; readonly taxableAmount: Amount }[];
 };
+
+/** Before anything of a line is credited. */
+export const nothingCreditedOf = ({ discounts, taxes }: CreditableLine): CreditedParts => ({
+  amount: zeroAmount,
+  discounts: discounts.map(() => zeroAmount),
+  taxes: taxes.map(() => ({ amount: zeroAmount, taxableAmount: zeroAmount })),
+});
+
+/** Both together, of one line. */
+export const joinCredited = (a: CreditedParts | undefined, b: CreditedParts): CreditedParts => ({
+  amount: addAmounts(a?.amount ?? zeroAmount, b.amount),
+  discounts: b.discounts.map((amount, index) => addAmounts(a?.discounts[index] ?? zeroAmount, amount)),
+  taxes: b.taxes.map(({ amount, taxableAmount }, index) => ({
+    amount: addAmounts(a?.taxes[index]?.amount ?? zeroAmount, amount),
+    taxableAmount: addAmounts(a?.taxes[index]?.taxableAmount ?? zeroAmount, taxableAmount),
+  })),
+});
 
 /** By the position of the line on its invoice; a line of which nothing was credited may be missing. */
 export type CreditedLines = ReadonlyMap<number, CreditedParts>;

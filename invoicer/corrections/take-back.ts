@@ -11,7 +11,7 @@ import type { Currency } from '#schemas/currency.ts';
 import type { InvoiceTax } from '#schemas/invoice.ts';
 import { type Amount, addAmounts, subtractAmounts, sumAmounts, zeroAmount } from '#schemas/money.ts';
 import type { BilledLine } from './billed-before.ts';
-import { type CreditableLine, type CreditedParts, creditLine } from './credit-lines.ts';
+import { type CreditableLine, type CreditedParts, creditLine, joinCredited } from './credit-lines.ts';
 
 /** What is left of a line, less its discounts, and what was taken of it. */
 type Layer = {
@@ -65,15 +65,6 @@ const lessTaxes = (taxes: readonly InvoiceTax[]): InvoiceTax[] =>
     taxableAmount: subtractAmounts(zeroAmount, tax.taxableAmount),
   }));
 
-const joinParts = (a: CreditedParts | undefined, b: CreditedParts): CreditedParts => ({
-  amount: addAmounts(a?.amount ?? zeroAmount, b.amount),
-  discounts: [],
-  taxes: b.taxes.map(({ amount, taxableAmount }, index) => ({
-    amount: addAmounts(a?.taxes[index]?.amount ?? zeroAmount, amount),
-    taxableAmount: addAmounts(a?.taxes[index]?.taxableAmount ?? zeroAmount, taxableAmount),
-  })),
-});
-
 const sizeOf = (amount: bigint): bigint => (amount < 0n ? -amount : amount);
 
 /** Takes from the pile whatever `net` takes back of it, and leaves the rest in it. */
@@ -95,7 +86,7 @@ export const takeFrom = (
       taxes: line.taxes.map((tax, index) => ({ ...tax, ...(parts.taxes[index] ?? {}) })),
     });
     pile.pop();
-    if (!isWhole) pile.push({ line, left: subtractAmounts(left, amount), taken: joinParts(taken, parts), printed });
+    if (!isWhole) pile.push({ line, left: subtractAmounts(left, amount), taken: joinCredited(taken, parts), printed });
     rest = addAmounts(rest, amount);
   }
   return { takes, rest };

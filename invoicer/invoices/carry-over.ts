@@ -26,15 +26,20 @@ export type CarriedInvoice = {
 /** What of a group would be on an invoice, and what that would come to. */
 export type Weighed = { readonly total: Amount; readonly billingPeriodIds: readonly string[] };
 
-export type CarriedOn = {
-  /** What is left to issue. */
-  readonly groups: readonly InvoiceGroup[];
-  readonly carried: readonly CarriedInvoice[];
-  /** The groups that wait. */
-  readonly waiting: readonly InvoiceGroup[];
+/** What of a group decides whether it is carried over, and what it leaves to a later one. */
+export type Carryable = Pick<InvoiceGroup, 'carry' | 'creditIds' | 'draft' | 'periods'> & {
+  readonly parties: Pick<InvoiceGroup['parties'], 'currency' | 'customerId'>;
 };
 
-const takesBack = (later: InvoiceGroup, group: InvoiceGroup): boolean => {
+export type CarriedOn<Group extends Carryable> = {
+  /** What is left to issue. */
+  readonly groups: readonly Group[];
+  readonly carried: readonly CarriedInvoice[];
+  /** The groups that wait. */
+  readonly waiting: readonly Group[];
+};
+
+const takesBack = (later: Carryable, group: Carryable): boolean => {
   const credits = new Set(later.creditIds);
   const subscriptions = new Set(group.periods.map(({ subscriptionId }) => subscriptionId));
   return later.periods.some(
@@ -43,7 +48,7 @@ const takesBack = (later: InvoiceGroup, group: InvoiceGroup): boolean => {
   );
 };
 
-const together = (group: InvoiceGroup, terms: CarryTerms, later: InvoiceGroup): InvoiceGroup => {
+const together = <Group extends Carryable>(group: Group, terms: CarryTerms, later: Group): Group => {
   const ranks = new Map([...terms.ranks, ...(later.carry?.ranks ?? [])]);
   const placeOf = ({ billingPeriodId }: GroupedPeriod): number => ranks.get(billingPeriodId) ?? 0;
   const carried = group.periods.map((period) => ({ ...period, carriedFrom: period.carriedFrom ?? terms.dueAt }));
@@ -55,20 +60,20 @@ const together = (group: InvoiceGroup, terms: CarryTerms, later: InvoiceGroup): 
   };
 };
 
-const keyOf = ({ parties: { customerId, currency }, carry }: InvoiceGroup): string =>
+const keyOf = ({ parties: { customerId, currency }, carry }: Carryable): string =>
   JSON.stringify([customerId, currency, carry?.billedWith]);
 
-type Step = {
-  readonly group: InvoiceGroup;
-  readonly later: InvoiceGroup | undefined;
+type Step<Group extends Carryable> = {
+  readonly group: Group;
+  readonly later: Group | undefined;
   readonly invoice: CarriedInvoice;
 };
 
 /** Of what is billed together, in the order in which it falls due, the first that is carried over. */
-const firstCarried = (
-  groups: readonly InvoiceGroup[],
-  weighed: ReadonlyMap<InvoiceGroup, Weighed>,
-): Step | undefined => {
+const firstCarried = <Group extends Carryable>(
+  groups: readonly Group[],
+  weighed: ReadonlyMap<Group, Weighed>,
+): Step<Group> | undefined => {
   for (const [index, group] of groups.entries()) {
     const { carry, parties } = group;
     const weight = weighed.get(group);
@@ -86,10 +91,10 @@ const firstCarried = (
  * One step: of each payer the first invoice that lies below the minimum, as what it leaves is in the sum of the next
  * one. Undefined where there is none. `weighed` has what would be on an invoice of each group.
  */
-export const carryOn = (
-  groups: readonly InvoiceGroup[],
-  weighed: ReadonlyMap<InvoiceGroup, Weighed>,
-): CarriedOn | undefined => {
+export const carryOn = <Group extends Carryable>(
+  groups: readonly Group[],
+  weighed: ReadonlyMap<Group, Weighed>,
+): CarriedOn<Group> | undefined => {
   const able = groups.filter(({ carry, draft }) => carry !== undefined && draft === undefined);
   const steps = [...Map.groupBy(able, keyOf).values()].flatMap((some) => firstCarried(some, weighed) ?? []);
   if (steps.length === 0) return undefined;

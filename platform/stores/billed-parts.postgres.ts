@@ -8,10 +8,10 @@ import { type Instant, periodBetween } from '#schemas/period.ts';
 import type { QuantityLevel } from '#schemas/subscription-terms.ts';
 
 /** Of billing periods `p`. */
-const billedPartColumns = `p.item, p.plan_version_id, p.timing, p.interval_unit, p.interval_count, p.counted,
+export const billedPartColumns = `p.item, p.plan_version_id, p.timing, p.interval_unit, p.interval_count, p.counted,
   p.quantities, p.priced_at, p.billing_start, p.billing_end, p.span_start, p.span_end`;
 
-type BilledPartRow = {
+export type BilledPartRow = {
   subscription_id: string;
   item: string;
   plan_version_id: string;
@@ -27,7 +27,7 @@ type BilledPartRow = {
   span_end: Date;
 };
 
-const billedPartFromRow = (row: BilledPartRow): BilledPart => ({
+export const billedPartFromRow = (row: BilledPartRow): BilledPart => ({
   item: row.item,
   planVersionId: row.plan_version_id,
   timing: row.timing,

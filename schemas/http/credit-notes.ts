@@ -27,7 +27,7 @@ import {
 } from '#schemas/http/invoices.ts';
 import { oneOffLinesMax } from '#schemas/invoice/one-off.ts';
 
-const Reason = Type.Enum(Object.values(CreditReason), {
+export const Reason = Type.Enum(Object.values(CreditReason), {
   title: 'CreditReason',
   description: '`late_usage`: usage that came late, or was amended, after it was billed.',
 });

@@ -93,6 +93,7 @@ export const explainExamples = ({ id, invoice, line, charge, customers, meter, p
       pagination: { page_size: 1, has_more: false, next_cursor: null },
     },
     '/v1/rated-lines/:id': id,
+    '/v1/credit-notes/:id/line-items/:line': '1',
     '/v1/invoices/:id/line-items/:line': `${position}`,
   };
 };

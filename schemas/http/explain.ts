@@ -27,12 +27,15 @@ import {
 import { periodBoundNames } from '#schemas/period-bound.ts';
 import { priceModels } from '#schemas/price/price.ts';
 
+export const linePosition = (document: string) =>
+  formed('^[0-9]{1,9}$', 'the position of a line: a whole number', {
+    description: `The \`position\` of the line on its ${document}.`,
+  });
+
 export const InvoiceLineParams = Type.Object(
   {
     id: Type.Unsafe<string>({ ...ExternalId, description: 'Id of the invoice.' }),
-    line: formed('^[0-9]{1,9}$', 'the position of a line: a whole number', {
-      description: 'The `position` of the line on its invoice.',
-    }),
+    line: linePosition('invoice'),
   },
   closed,
 );
@@ -226,7 +229,7 @@ const LineEvents = Type.Object(
   { ...closed, title: 'LineEvents' },
 );
 
-const LineDelta = Type.Object(
+export const LineDelta = Type.Object(
   {
     corrects: LineCorrection,
     rated_line_before: Type.Union([idOf('rln'), Type.Null()], {

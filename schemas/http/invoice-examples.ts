@@ -131,6 +131,8 @@ export const invoicePreview = {
       discount_total: invoiceHead.discount_total,
       tax_total: invoiceHead.tax_total,
       total: invoiceHead.total,
+      minimum_amount: '10.00',
+      carried_over: false,
       failures: [],
     },
   ],

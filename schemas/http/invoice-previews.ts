@@ -11,7 +11,7 @@ import {
   Instant,
   idOf,
 } from '#schemas/http/fields.ts';
-import { InvoiceLine, InvoicePeriod, termsFields, totalsFields } from '#schemas/http/invoices.ts';
+import { carryFields, InvoiceLine, InvoicePeriod, termsFields, totalsFields } from '#schemas/http/invoices.ts';
 
 export const InvoicePreviewAsked = Type.Object(
   {
@@ -38,6 +38,7 @@ const PreviewedInvoice = Type.Object(
     lines: Type.Array(InvoiceLine),
     subtotal: Decimal,
     ...totalsFields,
+    ...carryFields,
     failures: Type.Array(
       Type.Object(
         { subscription_id: idOf('sub'), message: Type.String() },

@@ -109,6 +109,17 @@ export const totalsFields = {
   total: { ...Decimal, description: '`subtotal` - `discount_total` + `tax_total`.' },
 };
 
+/** Whether an invoice that lies ahead would be issued. */
+export const carryFields = {
+  minimum_amount: Type.Union([Decimal, Type.Null()], {
+    description: 'Below it no invoice of the payer is issued in this currency; null where there is no minimum.',
+  }),
+  carried_over: Type.Boolean({
+    description: 'Whether it would not be issued, as its `total` is below that: the next invoice would have it too.',
+  }),
+};
+export const carryExample = { minimum_amount: null, carried_over: false };
+
 /** What an invoice without discounts and taxes sums. */
 export const totalsExample = (total: string) => ({
   discounts: [],
@@ -143,16 +154,18 @@ export const LineCorrection = Type.Object(
   },
 );
 
+export const LineKindName = Type.Enum(Object.values(LineKind), {
+  title: 'LineKind',
+  description:
+    '`charge` of a plan, an add-on or a subscription; `item` was written onto the invoice; `delta` is the difference to what was billed of a charge in an earlier period.',
+});
+
 export const InvoiceLine = Type.Object(
   {
     billing_period_id: nullable(idOf('bpd')),
     customer_id: { ...idOf('cus'), description: 'Whose subscription it charges for.' },
     position: Type.Integer({ minimum: 1 }),
-    kind: Type.Enum(Object.values(LineKind), {
-      title: 'LineKind',
-      description:
-        '`charge` of a plan, an add-on or a subscription; `item` was written onto the invoice; `delta` is the difference to what was billed of a charge in an earlier period.',
-    }),
+    kind: LineKindName,
     charge_code: Type.Union([Code, Type.Null()], { description: 'Null of an item.' }),
     description: Type.String(),
     meter: nullable(Code),

@@ -22,7 +22,7 @@ import {
   Period,
   resourceFields,
 } from '#schemas/http/fields.ts';
-import { totalsExample } from '#schemas/http/invoices.ts';
+import { carryExample, totalsExample, totalsFields } from '#schemas/http/invoices.ts';
 import { meteredChargeExample } from '#schemas/http/plan.ts';
 import { intervalSchema } from '#schemas/http/plan-terms.ts';
 import { tierCount } from '#schemas/http/price-overrides.ts';
@@ -309,18 +309,25 @@ const previewExample = {
     lines: [previewedLineExample],
     subtotal: '40.00',
     ...totalsExample('40.00'),
+    ...carryExample,
   },
-  full_period: { period: previewedLineExample.period, lines: [previewedLineExample], total: '40.00' },
+  full_period: {
+    period: previewedLineExample.period,
+    lines: [previewedLineExample],
+    subtotal: '40.00',
+    ...totalsExample('40.00'),
+  },
 };
 const previewFields = {
   currency: CurrencyCode,
   first_invoice: nullable(InvoiceAhead),
   full_period: Type.Object(
-    { period: Period, lines, total: Decimal },
+    { period: Period, lines, subtotal: Decimal, ...totalsFields },
     {
       ...closed,
       title: 'QuotedPeriod',
-      description: 'The first billing period that is charged whole, without discounts and taxes.',
+      description:
+        'The first billing period that is charged whole: its lines with the discounts and taxes of the invoices that they are on.',
     },
   ),
 };

@@ -14,7 +14,7 @@ import {
   nullable,
   Period,
 } from '#schemas/http/fields.ts';
-import { totalsExample, totalsFields } from '#schemas/http/invoices.ts';
+import { carryExample, carryFields, totalsExample, totalsFields } from '#schemas/http/invoices.ts';
 import { changeBillings, pausedUsages, subscriptionChangeKinds } from '#schemas/subscription-terms.ts';
 
 export const seatsMax = 1_000_000;
@@ -173,7 +173,7 @@ export const Unknown = Type.Object(
 );
 
 export const InvoiceAhead = Type.Object(
-  { due_at: Instant, lines, subtotal: Decimal, ...totalsFields },
+  { due_at: Instant, lines, subtotal: Decimal, ...totalsFields, ...carryFields },
   {
     ...closed,
     title: 'InvoiceAhead',
@@ -186,6 +186,7 @@ const changeInvoiceExample = {
   lines: [previewedLineExample],
   subtotal: '40.00',
   ...totalsExample('40.00'),
+  ...carryExample,
 };
 const sideFields = {
   lines,

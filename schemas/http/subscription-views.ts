@@ -14,7 +14,7 @@ import {
   Period,
   Sequence,
 } from '#schemas/http/fields.ts';
-import { totalsExample, totalsFields } from '#schemas/http/invoices.ts';
+import { carryExample, carryFields, totalsExample, totalsFields } from '#schemas/http/invoices.ts';
 import { LedgerEntry, Unknown } from '#schemas/http/subscription-changes.ts';
 import {
   CancellationRefund,
@@ -116,6 +116,7 @@ export const SubscriptionCancellationView = Type.Object(
         lines: KnownLines,
         subtotal: Decimal,
         ...totalsFields,
+        ...carryFields,
         unknown,
         invoice_ids: Type.Array(idOf('inv'), {
           description: 'Of one that took effect: the invoices that billed what fell due at its end.',
@@ -147,6 +148,7 @@ export const SubscriptionCancellationView = Type.Object(
           lines: [upcomingLineExample],
           subtotal: '9.00',
           ...totalsExample('9.00'),
+          ...carryExample,
           unknown: [],
           invoice_ids: [],
         },
@@ -174,6 +176,7 @@ const UsageSoFar = Type.Object(
     lines: Type.Array(UpcomingLine),
     subtotal: Type.Unsafe<string>({ ...Decimal, description: 'Of these lines.' }),
     ...totalsFields,
+    ...carryFields,
   },
   {
     ...closed,
@@ -189,6 +192,7 @@ const NextInvoice = Type.Object(
     lines: KnownLines,
     subtotal: Decimal,
     ...totalsFields,
+    ...carryFields,
     unknown,
   },
   {
@@ -236,9 +240,10 @@ export const SubscriptionRenewal = Type.Object(
           lines: [upcomingLineExample],
           subtotal: '9.00',
           ...totalsExample('9.00'),
+          ...carryExample,
           unknown: [],
         },
-        usage: { watermark: '812', lines: [], subtotal: '0.00', ...totalsExample('9.00') },
+        usage: { watermark: '812', lines: [], subtotal: '0.00', ...totalsExample('9.00'), ...carryExample },
       },
     ],
   },

@@ -78,7 +78,7 @@ describe('the coupon of a quote', () => {
     const cases = Object.entries(coupons).flatMap(([coupon, terms]) =>
       Object.entries(taxes).map(([tax, customer]) => ({ name: `${coupon}, ${tax}`, terms, customer })),
     );
-    const shown = new Map<string, { name: string; quote: Body; ahead: Body }>();
+    const shown = new Map<string, { name: string; quote: Body; ahead: Body; whole: Body }>();
     for (const { name, terms, customer } of cases) {
       const { code } = await couponOf(terms);
       const id = await customerOf(customer);
@@ -90,7 +90,7 @@ describe('the coupon of a quote', () => {
       expect(accepted.status, JSON.stringify(accepted.body)).toBe(200);
       const after = await sandbox.api('GET', quote.link.path);
       expect(after.body.preview, name).toEqual(preview);
-      shown.set(id, { name, quote: accepted.body, ahead: preview.first_invoice });
+      shown.set(id, { name, quote: accepted.body, ahead: preview.first_invoice, whole: preview.full_period });
     }
     await life.until('2027-01-16T01:00:00Z');
     for (const [customer, { name, quote, ahead }] of shown) {
@@ -105,6 +105,18 @@ describe('the coupon of a quote', () => {
     expect(totals).toContain('a percentage, exempt 3.46 24.19');
     expect(totals).toContain('a free seat, exempt 3.87 23.78');
     expect(totals).toContain('an amount once, exempt 7.77 19.88');
+    // A whole month is 31.07 and three times 7.50; what was used once is not used again.
+    await life.until('2027-02-01T01:00:00Z');
+    for (const [customer, { name, whole }] of shown) {
+      const { items } = await read(`/v1/invoices?customer_id=${customer}&sort=-number`);
+      expect(items, name).toHaveLength(2);
+      expect(sumsOf(whole), name).toEqual(sumsOf(items[0]));
+    }
+    const wholes = [...shown.values()].map(({ name, whole }) => `${name} ${whole.discount_total} ${whole.total}`);
+    // 12.5 % of 53.57 are 6.70; 7.25 % of 46.87, of 27.18 and 19.69, are 1.97 and 1.43.
+    expect(wholes).toContain('a percentage, added 6.70 50.27');
+    expect(wholes).toContain('an amount once, exempt 0.00 53.57');
+    expect(wholes).toContain('a free seat, exempt 7.50 46.07');
   }, 60_000);
 
   it('is refused at its place where it could not be redeemed', async () => {

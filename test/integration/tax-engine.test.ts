@@ -114,6 +114,22 @@ describe('a tax engine', () => {
     expect(invoice).toMatchObject({ subtotal: '40.00', tax_total: '10.00', total: '50.00', taxes: [mva] });
   });
 
+  it('is not asked ahead: previews and renewals say all but its taxes', async () => {
+    const life = await subscriber();
+    const off = { name: 'Off', kind: 'percentage', percentage: '12.5', duration: 'forever' };
+    const { code: coupon } = await sandbox.made('/v1/coupons', { code: `k-${unique()}`, ...off });
+    await sandbox.made(`/v1/customers/${life.customer}/discounts`, { coupon });
+    const { invoices } = await sandbox.made('/v1/invoices/preview', { customer_id: life.customer });
+    const [{ id }] = (await sandbox.api('GET', `/v1/subscriptions?customer_id=${life.customer}`)).body.items;
+    const { next_invoice } = (await sandbox.api('GET', `/v1/subscriptions/${id}/renewal`)).body;
+    const ahead = { subtotal: '40.00', discount_total: '5.00', taxes: [], tax_total: '0.00', total: '35.00' };
+    expect([invoices[0], next_invoice]).toMatchObject([ahead, ahead]);
+    expect(asked).toEqual([]);
+    await life.until('2027-05-02T00:00:00Z');
+    const reduced = { subtotal: '40.00', discount_total: '5.00', tax_total: '8.75', total: '43.75' };
+    expect(await billed(life.customer)).toMatchObject([reduced]);
+  });
+
   it.each<[string, number, Answer]>([
     // More often than a shard is tried that is at fault itself.
     ['away', 6, { status: 503 }],

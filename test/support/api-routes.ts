@@ -331,6 +331,9 @@ const particular: Readonly<Record<string, ExampleOf>> = {
   }),
   explainRatedLine: async (_, { ratedLine }) => ({ path: `/v1/rated-lines/${ratedLine}/explain` }),
   explainInvoiceLine: async (_, { invoice }) => ({ path: `/v1/invoices/${invoice}/line-items/2/explain` }),
+  explainCreditNoteLine: async (_, { creditNote }) => ({
+    path: `/v1/credit-notes/${creditNote}/line-items/1/explain`,
+  }),
   listEventsOfRatedLine: async (_, { ratedLine }) => ({ path: `/v1/rated-lines/${ratedLine}/explain/events` }),
   createSimulation: async () => ({
     path: '/v1/simulations',

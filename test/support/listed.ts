@@ -58,6 +58,7 @@ export const kinds: Readonly<Record<string, Exclude<keyof Objects, 'externalId'>
   '/v1/credit-notes/:id': 'creditNote',
   '/v1/credit-notes/:id.pdf': 'creditNote',
   '/v1/credit-notes/:id/verify': 'creditNote',
+  '/v1/credit-notes/:id/line-items/:line/explain': 'creditNote',
   '/v1/rated-lines/:id/explain': 'ratedLine',
   '/v1/rated-lines/:id/explain/events': 'ratedLine',
   '/v1/simulations/:id': 'simulation',

@@ -342,6 +342,7 @@ describe.each(versioned)('%s', (_, { operation, changesByItself }) => {
         'getReconciliation',
         'explainRatedLine',
         'explainInvoiceLine',
+        'explainCreditNoteLine',
         'verifyInvoice',
         'verifyCreditNote',
         'listEventsOfRatedLine',

@@ -9,6 +9,8 @@ let pipeline: Pipeline;
 let sandbox: Sandbox;
 let basic: string;
 let pro: string;
+/** A company in France that buys of one in Germany, and owes the tax by itself. */
+let reverse: object;
 
 const advance = { timing: 'advance' };
 const seats = (unit_amount: string) => ({
@@ -32,6 +34,9 @@ beforeAll(async () => {
     calls('0.3333'),
   ]);
   pro = await newPlan(sandbox, 'USD', [flat('fee', '77.77', advance), seats('4.01'), calls('0.25')]);
+  const entity = { legal_name: 'Seller GmbH', ...address('DE'), number_format: { prefix: 'SELLER-' } };
+  const { id: issuing_entity_id } = await sandbox.made('/v1/issuing-entities', entity);
+  reverse = { ...address('FR'), tax_ids: [{ type: 'fr_vat', value: 'FR40303265045' }], issuing_entity_id };
 }, 60_000);
 afterAll(() => pipeline?.stop());
 
@@ -70,6 +75,15 @@ const renewal = (id: string) => read(`/v1/subscriptions/${id}/renewal`);
 const previewed = async (subscription_id: string) =>
   (await sandbox.made('/v1/invoices/preview', { subscription_id })).invoices[0];
 
+/** Three calls of each, which are stored and counted. */
+const use = async (customers: readonly string[], timestamp: string): Promise<void> => {
+  await sandbox.send(customers.flatMap((customer) => [1, 2, 3].map(() => call(customer, timestamp))));
+  await until(
+    () => Promise.all(customers.map((customer) => read(`/v1/customers/${customer}/usage?from=${timestamp}`))),
+    (all) => all.every(({ items }) => items.some((item: { quantity: string }) => item.quantity === '3')),
+  );
+};
+
 /** What both an invoice and what is said of it sum. */
 const sumsOf = ({ discounts, discount_total, taxes: taxed, tax_total, total }: Body) => ({
   discounts,
@@ -102,7 +116,7 @@ describe('what is said ahead is billed to the last cent, with discounts and taxe
   beforeAll(async () => {
     life = await lifeFrom(sandbox, '2027-01-16T00:00:00Z');
     const names = Object.entries(coupons).flatMap(([coupon, terms]) =>
-      Object.entries(taxes).map(([tax, customer]) => ({ name: `${coupon}, ${tax}`, terms, customer })),
+      Object.entries({ ...taxes, reverse }).map(([tax, customer]) => ({ name: `${coupon}, ${tax}`, terms, customer })),
     );
     cases = await Promise.all(
       names.map(async ({ name, terms, customer }) => {
@@ -118,15 +132,6 @@ describe('what is said ahead is billed to the last cent, with discounts and taxe
       }),
     );
   }, 60_000);
-
-  /** Three calls of each case, which are stored and counted. */
-  const use = async (timestamp: string): Promise<void> => {
-    await sandbox.send(cases.flatMap(({ customer }) => [1, 2, 3].map(() => call(customer, timestamp))));
-    await until(
-      () => Promise.all(cases.map(({ customer }) => read(`/v1/customers/${customer}/usage?from=${timestamp}`))),
-      (all) => all.every(({ items }) => items.some((item: { quantity: string }) => item.quantity === '3')),
-    );
-  };
 
   const expectBilled = async (to: string): Promise<Map<string, Body>> => {
     const told = new Map<string, Body[]>();
@@ -149,7 +154,10 @@ describe('what is said ahead is billed to the last cent, with discounts and taxe
     });
     expect(first.get('more than there is, once, exempt')).toMatchObject({ discount_total: '21.20', total: '0.00' });
     await life.until('2027-01-21T00:00:00Z');
-    await use('2027-01-20T00:00:00Z');
+    await use(
+      cases.map(({ customer }) => customer),
+      '2027-01-20T00:00:00Z',
+    );
     await expectBilled('2027-02-01T02:00:00Z');
   }, 60_000);
 
@@ -234,4 +242,60 @@ describe('what is said ahead is billed to the last cent, with discounts and taxe
     expect(told(preview.invoices[0])).toEqual(told(invoice));
     expect(sumsOf(preview.invoices[0])).toEqual(sumsOf(invoice));
   });
+
+  it('by previews for whoever pays for several, with discounts of its own and of theirs', async () => {
+    const own = await lifeFrom(sandbox, '2027-01-16T00:00:00Z');
+    const joined = async (more: object): Promise<string> => {
+      const external_id = `c-${unique()}`;
+      await sandbox.made('/v1/customers', { external_id, name: 'One', invoicing: 'consolidated', ...more });
+      await sandbox.made(`/v1/test-clocks/${own.clock}/customers`, { customer_id: external_id });
+      return external_id;
+    };
+    const subscribed = async (customer_id: string, plan: string, seats: number): Promise<string> =>
+      (await sandbox.made('/v1/subscriptions', { customer_id, plan, seats })).id;
+    const couponOf = async (terms: object): Promise<string> =>
+      (await sandbox.made('/v1/coupons', { code: `k-${unique()}`, name: 'Off', ...terms })).code;
+    const payers = await Promise.all(
+      Object.entries({ ...taxes, reverse }).map(async ([name, customer]) => {
+        const payer = await joined(customer);
+        const children = [await joined({}), await joined({})] as const;
+        for (const child of children) {
+          const placed = await sandbox.api('PATCH', `/v1/customers/${child}`, { parent_id: payer });
+          expect(placed.status, JSON.stringify(placed.body)).toBe(200);
+        }
+        await subscribed(payer, pro, 2);
+        await subscribed(children[0], basic, 3);
+        const reduced = await subscribed(children[1], basic, 3);
+        const [once, always] = [coupons['more than there is, once'], coupons['a percentage']];
+        const coupon = await couponOf({ ...once, amount: '7.77' });
+        await sandbox.made(`/v1/customers/${payer}/discounts`, { coupon });
+        await sandbox.made(`/v1/subscriptions/${reduced}/discounts`, { coupon: await couponOf(always) });
+        return { name, payer, children };
+      }),
+    );
+    const children = payers.flatMap((one) => one.children);
+    for (const [index, to] of ['2027-01-16T01:00:00Z', '2027-02-01T02:00:00Z', '2027-03-01T02:00:00Z'].entries()) {
+      if (index === 1) await use(children, '2027-01-20T00:00:00Z');
+      const told = new Map<string, Body>();
+      for (const { name, payer } of payers)
+        told.set(name, (await sandbox.made('/v1/invoices/preview', { customer_id: payer })).invoices);
+      await own.until(to);
+      for (const { name, payer } of payers) {
+        const { items } = await read(`/v1/invoices?customer_id=${payer}&sort=-number`);
+        expect(items, name).toHaveLength(index + 1);
+        const invoice = await read(`/v1/invoices/${items[0].id}`);
+        const [ahead, ...more] = told.get(name) ?? [];
+        expect(more).toEqual([]);
+        const { lines, subtotal } = ahead;
+        expect({ lines, subtotal, ...sumsOf(ahead) }, name).toEqual({
+          lines: invoice.lines,
+          subtotal: invoice.subtotal,
+          ...sumsOf(invoice),
+        });
+        // 16 of 31 days: 40.14 and 4.14, and twice 16.04 and 5.16, of which 12.5 % are 2.65 once.
+        if (index === 0) expect([subtotal, ahead.discount_total], name).toEqual(['86.68', '10.42']);
+        if (name === 'reverse') expect([ahead.tax_total, ahead.taxes[0].treatment]).toEqual(['0.00', 'reverse_charge']);
+      }
+    }
+  }, 60_000);
 });

@@ -56,6 +56,34 @@ describe('an invoice is credited', () => {
     expect(linesOf(rest)).toEqual(['1: 45.12, city 2.32, de 8.01, in 2.95', '2: 30.08, city 1.54, de 5.34, in 1.97']);
     expect(rest.total).toBe('92.41');
     expect(await standing(api, invoice.id)).toBe('voided 163.86 0.00');
+
+    // Of what each of the three gives back there are 100.00, 5.14, 17.76 and 6.54 in all.
+    const parts = ({ amount, taxes, total }: Body) => [amount, ...taxes.map((tax: Body) => tax.amount), total].join();
+    const explained = async ({ id }: Body) => {
+      const of = await read(api, `/v1/credit-notes/${id}/line-items/1/explain`);
+      return [of.invoice_line, of.credited_before, of.credited, of.left].map(parts);
+    };
+    const whole = '100.00,5.14,17.76,6.54,122.90';
+    const none = '0.00,0.00,0.00,0.00,0.00';
+    const [first, second] = ['50.00,2.57,8.88,3.27,61.45', '4.88,0.25,0.87,0.32,6.00'];
+    const third = '45.12,2.32,8.01,2.95,55.45';
+    expect(await explained(half)).toEqual([whole, none, first, first]);
+    expect(await explained(ten)).toEqual([whole, first, second, third]);
+    expect(await explained(rest)).toEqual([whole, '54.88,2.82,9.75,3.59,67.45', third, none]);
+    expect(await read(api, `/v1/credit-notes/${ten.id}/line-items/2/explain`)).toMatchObject({
+      invoice_line: { position: 2, kind: 'item', rated_line: null, amount: '33.33' },
+      reason: ten.reason,
+      delta: null,
+    });
+    for (const [path, code] of [
+      [`${ten.id}/line-items/3`, 'CREDIT_NOTE_LINE_NOT_FOUND'],
+      [`${ten.id}/line-items/0`, 'CREDIT_NOTE_LINE_NOT_FOUND'],
+      ['crn_00000000000000000000000000000000/line-items/1', 'CREDIT_NOTE_NOT_FOUND'],
+    ])
+      expect(await api('GET', `/v1/credit-notes/${path}/explain`)).toMatchObject({
+        status: 404,
+        body: { error_code: code },
+      });
     expect(await refused('/v1/credit-notes', { invoice_id: invoice.id, reason: 'other' })).toMatchObject({
       error_code: 'INVOICE_FULLY_CREDITED',
     });

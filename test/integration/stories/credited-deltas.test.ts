@@ -72,6 +72,18 @@ const voided = (events: readonly Sent[]): Promise<void> =>
   amend(events.map(({ idempotency_key }) => ({ idempotency_key, action: 'void' })));
 const list = async (path: string) => (await sandbox.api('GET', path)).body.items;
 const invoicesOf = (customer: string) => list(`/v1/invoices?customer_id=${customer}&sort=number&limit=1000`);
+const explain = async (noteId: string, line = 1) => {
+  const answer = await sandbox.api('GET', `/v1/credit-notes/${noteId}/line-items/${line}/explain`);
+  expect([answer.status, answer.body.errors]).toEqual([200, undefined]);
+  return answer.body;
+};
+type Charge = { readonly charge_code: string; readonly amount: string };
+/** What the charges of the period differ by, as its first credit note explains it. */
+const differencesOf = async (customer: string): Promise<string[]> => {
+  const [first] = await list(`/v1/credit-notes?customer_id=${customer}&sort=number`);
+  const { charges } = (await explain(first.id)).delta;
+  return charges.map(({ charge_code, amount }: Charge) => `${charge_code} ${amount}`);
+};
 /** Of each credit note its invoice, by its place, its total, and of each line the amount and taxes. */
 const notesOf = async (customer: string) => {
   const ids = (await invoicesOf(customer)).map(({ id }: { id: string }) => id);
@@ -82,6 +94,14 @@ const notesOf = async (customer: string) => {
     expect(note).toMatchObject({ reason: 'late_usage', memo: null });
     const { checks } = (await sandbox.api('GET', `/v1/credit-notes/${id}/verify`)).body;
     expect(checks.filter(({ result }: { result: string }) => result !== 'passed')).toEqual([]);
+    for (const { position, invoice_line, amount, discounts, taxes } of note.lines)
+      expect(await explain(id, position)).toMatchObject({
+        invoice_id: note.invoice_id,
+        reason: 'late_usage',
+        invoice_line: { position: invoice_line, rated_line: expect.stringMatching(/^rln_/) },
+        credited: { amount, discounts, taxes },
+        delta: { billing_period_id: note.delta_billing_period_id },
+      });
     notes.push([
       `${ids.indexOf(note.invoice_id) + 1}: ${note.total}`,
       ...note.lines.map(
@@ -147,6 +167,53 @@ describe('what comes to less', () => {
     ]);
     expect(note.delta_billing_period_id).toMatch(/^bpd_/);
     expect(later.delta_billing_period_id).not.toBe(note.delta_billing_period_id);
+
+    // Down to the events: the two of the first invoice, and the three of what the second one billed.
+    const nothing = { amount: '0.00', discounts: [], taxes: [], total: '0.00' };
+    const [ofNote, ofLater] = [await explain(note.id), await explain(later.id)];
+    expect(ofNote).toMatchObject({
+      invoice_line: { kind: 'charge', description: 'calls', amount: '5.00', total: '5.00' },
+      credited_before: nothing,
+      credited: { ...nothing, amount: '2.00', total: '2.00' },
+      left: { ...nothing, amount: '3.00', total: '3.00' },
+      delta: {
+        amount: '-2.00',
+        charges: [
+          {
+            charge_code: 'calls',
+            amount: '-2.00',
+            corrects: {
+              invoice_id: first.id,
+              quantity_before: '5',
+              quantity_now: '3',
+              amount_before: '5.00',
+              amount_now: '3.00',
+            },
+            rated_line_before: ofNote.invoice_line.rated_line,
+            changes: { added: '0', removed: '2' },
+          },
+        ],
+      },
+    });
+    expect(ofLater).toMatchObject({
+      invoice_line: { kind: 'delta', amount: '6.00' },
+      left: { amount: '3.00' },
+      delta: { charges: [{ corrects: { quantity_before: '9', quantity_now: '6' }, changes: { removed: '3' } }] },
+    });
+    const keysOf = async ({ delta }: typeof ofNote) =>
+      (await list(delta.charges[0].changes.url)).map((event: Sent & { change: string }) => {
+        expect(event.change).toBe('removed');
+        return event.idempotency_key;
+      });
+    const keys = sent.map(({ idempotency_key }) => idempotency_key);
+    expect((await keysOf(ofNote)).sort()).toEqual(keys.slice(0, 2).sort());
+    expect((await keysOf(ofLater)).sort()).toEqual(keys.slice(2).sort());
+    const { rated_line } = ofLater.delta.charges[0];
+    expect((await sandbox.api('GET', `/v1/rated-lines/${rated_line}/explain`)).body).toMatchObject({
+      output: { quantity: '6', amount: '6.00' },
+      hashes: { is_as_rated: true },
+    });
+
     const entries = await list(`/v1/audit-log?object_id=${note.id}`);
     expect(entries).toMatchObject([{ action: 'credit_note.issued', actor: 'invoicer' }]);
   });
@@ -162,6 +229,8 @@ describe('what comes to less', () => {
     readonly void: readonly [number, number];
     readonly notes: readonly (readonly string[])[];
     readonly due: string;
+    /** What each charge comes to less, or more. */
+    readonly differences: readonly string[];
   };
   const third = { ...calls, price: { model: 'per_unit', unit_amount: '0.33' } };
   const yen = { ...calls, price: { model: 'per_unit', unit_amount: '33' } };
@@ -173,6 +242,7 @@ describe('what comes to less', () => {
       void: [1, 0],
       notes: [['1: 0.39', 'calls 0.33 tax 0.06']],
       due: '0.79',
+      differences: ['calls -0.33'],
     },
     'a tax that is in the price: of 0.17 a third is 0.06': {
       charges: [third],
@@ -181,6 +251,7 @@ describe('what comes to less', () => {
       void: [1, 0],
       notes: [['1: 0.33', 'calls 0.33 tax 0.06']],
       due: '0.66',
+      differences: ['calls -0.33'],
     },
     'a currency without cents: of 10 a third is 3': {
       charges: [yen],
@@ -190,6 +261,7 @@ describe('what comes to less', () => {
       void: [1, 0],
       notes: [['1: 36', 'calls 33 tax 3']],
       due: '73',
+      differences: ['calls -33'],
     },
     'a percentage that was taken off': {
       coupon: { kind: 'percentage', percentage: '10' },
@@ -197,6 +269,7 @@ describe('what comes to less', () => {
       void: [3, 0],
       notes: [['1: 2.70', 'calls 3.00 less 0.30']],
       due: '6.30',
+      differences: ['calls -3.00'],
     },
     'an amount that was taken off, and is taken off what is left': {
       coupon: { kind: 'amount', amount: '4.00', currency: 'USD' },
@@ -204,6 +277,7 @@ describe('what comes to less', () => {
       void: [8, 0],
       notes: [['1: 6.00', 'calls 8.00 less 2.00']],
       due: '0.00',
+      differences: ['calls -8.00'],
     },
     'what a minimum commitment comes to more is taken off first': {
       terms: { minimum_commitment: { amount: '10.00' } },
@@ -211,6 +285,7 @@ describe('what comes to less', () => {
       void: [10, 0],
       notes: [['1: 5.00', 'calls 5.00']],
       due: '10.00',
+      differences: ['calls -10.00', 'minimum_commitment 5.00'],
     },
     'what was capped is given back less what the cap took off': {
       terms: { spend_cap: { amount: '5.00' } },
@@ -218,6 +293,7 @@ describe('what comes to less', () => {
       void: [4, 0],
       notes: [['1: 1.00', 'calls 4.00', 'spend_cap -3.00']],
       due: '4.00',
+      differences: ['calls -4.00', 'spend_cap 3.00'],
     },
     'of several charges each has its line': {
       charges: [calls, texts],
@@ -226,12 +302,14 @@ describe('what comes to less', () => {
       void: [1, 2],
       notes: [['1: 3.00', 'calls 1.00', 'texts 2.00']],
       due: '4.00',
+      differences: ['calls -1.00', 'texts -2.00'],
     },
     'all of it, and the invoice is voided': {
       calls: 2,
       void: [2, 0],
       notes: [['1: 2.00', 'calls 2.00']],
       due: '0.00',
+      differences: ['calls -2.00'],
     },
   };
 
@@ -273,11 +351,12 @@ describe('what comes to less', () => {
     const found = await Promise.all(
       lives.map(async ({ name, customer }) => {
         const [invoice] = await invoicesOf(customer);
-        return [name, { notes: await notesOf(customer), due: invoice.amount_due }];
+        const differences = await differencesOf(customer);
+        return [name, { notes: await notesOf(customer), due: invoice.amount_due, differences }];
       }),
     );
     expect(Object.fromEntries(found)).toEqual(
-      Object.fromEntries(told.map(([name, { notes, due }]) => [name, { notes, due }])),
+      Object.fromEntries(told.map(([name, { notes, due, differences }]) => [name, { notes, due, differences }])),
     );
   });
 });

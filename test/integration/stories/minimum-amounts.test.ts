@@ -1,6 +1,6 @@
 /** Stories of invoices that would come to too little, by test clocks, with their exact cents. */
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
-import { type Pipeline, startPipeline } from '../../support/pipeline.ts';
+import { type Pipeline, startPipeline, until } from '../../support/pipeline.ts';
 import { expectRatedAgain } from '../../support/rated-again.ts';
 import { call, flat, calls as metered, newPlan } from '../../support/story-parts.ts';
 import { unique } from '../../support/tenants.ts';
@@ -53,6 +53,24 @@ const carriedOf = async (customer: string): Promise<{ runs: number[]; periods: s
 };
 const totals = ({ invoices }: { invoices: () => Promise<{ at: string; total: string }[]> }) =>
   invoices().then((all) => all.map(({ at, total }) => `${at.slice(0, 10)} ${total}`));
+
+type Previewed = {
+  due_at: string;
+  total: string;
+  minimum_amount: string | null;
+  carried_over: boolean;
+  periods: { start: string; carried_over_from?: string }[];
+};
+/** What invoices would be: when, the total, and of each period its begin, and since when it waits. */
+const ahead = async (customer_id: string, at?: string): Promise<string[]> => {
+  const { invoices } = await sandbox.made('/v1/invoices/preview', { customer_id, ...(at && { at }) });
+  return invoices.map(({ due_at, total, minimum_amount, carried_over, periods }: Previewed) => {
+    const times = periods.map(
+      ({ start, carried_over_from: since }) => start.slice(0, 10) + (since ? ` since ${since.slice(0, 10)}` : ''),
+    );
+    return `${due_at.slice(0, 10)} ${total}${carried_over ? ` < ${minimum_amount}` : ''}: ${times.join(', ')}`;
+  });
+};
 
 describe('what comes to less than the minimum', () => {
   it('goes on to the next invoice, each line over its own time, and says so', async () => {
@@ -140,6 +158,96 @@ describe('what comes to less than the minimum', () => {
   });
 });
 
+describe('what is said ahead', () => {
+  it('is what is carried over, and takes in what was: by previews and the renewal', async () => {
+    const life = await lifeOn(await plan(calls), '2027-01-01T00:00:00Z');
+    const renewal = async () => (await sandbox.api('GET', `/v1/subscriptions/${life.id}/renewal`)).body;
+    await used(life.customer, 5, '2027-01-10');
+    await until(
+      () => ahead(life.customer),
+      ([first]) => first === '2027-02-01 2.50 < 10.00: 2027-01-01',
+    );
+    expect(await ahead(life.customer, '2027-04-02T00:00:00Z')).toEqual([
+      '2027-02-01 2.50 < 10.00: 2027-01-01',
+      '2027-03-01 2.50 < 10.00: 2027-01-01 since 2027-02-01, 2027-02-01',
+      '2027-04-01 2.50 < 10.00: 2027-01-01 since 2027-02-01, 2027-02-01 since 2027-03-01, 2027-03-01',
+    ]);
+    // Without usage it is an invoice of zero, which is issued.
+    expect(await renewal()).toMatchObject({
+      next_invoice: { total: '0.00', minimum_amount: '10.00', carried_over: false },
+      usage: { total: '2.50', minimum_amount: '10.00', carried_over: true },
+    });
+    await life.until('2027-02-02T00:00:00Z');
+    expect(await totals(life)).toEqual([]);
+    const both = '2027-01-01 since 2027-02-01, 2027-02-01';
+    expect(await ahead(life.customer)).toEqual([`2027-03-01 2.50 < 10.00: ${both}`]);
+    await used(life.customer, 15, '2027-02-10');
+    await until(
+      () => ahead(life.customer),
+      ([first]) => first === `2027-03-01 10.00: ${both}`,
+    );
+    const { usage } = await renewal();
+    expect(usage).toMatchObject({ subtotal: '10.00', total: '10.00', carried_over: false });
+    const { invoices } = await sandbox.made('/v1/invoices/preview', { customer_id: life.customer });
+    await life.until('2027-03-02T00:00:00Z');
+    const [issued] = (await sandbox.api('GET', `/v1/invoices?customer_id=${life.customer}`)).body.items;
+    const { periods, lines, total } = (await sandbox.api('GET', `/v1/invoices/${issued.id}`)).body;
+    const unmeasured = (all: { watermark: string }[]) => all.map(({ watermark: _, ...period }) => period);
+    expect({ ...invoices[0], periods: unmeasured(invoices[0].periods) }).toMatchObject({
+      periods: unmeasured(periods),
+      lines,
+      total,
+    });
+    expect(usage.lines.map(({ amount }: { amount: string }) => amount)).toEqual(['2.50', '7.50']);
+  });
+
+  it('of what is charged in advance: by a quote, and by the preview of a change that takes it back', async () => {
+    const [code, dear] = [await plan(fee), await plan(flat('fee', '20.00', { timing: 'advance' }))];
+    const life = await lifeFrom(sandbox, '2027-01-01T00:00:00Z', ten);
+    const offer = { customer_id: life.customer, plan: code, valid_until: '2027-06-01T00:00:00Z' };
+    const quote = await sandbox.made('/v1/quotes', offer);
+    expect((await sandbox.api('GET', `/v1/quotes/${quote.id}/preview`)).body.first_invoice).toMatchObject({
+      total: '5.00',
+      minimum_amount: '10.00',
+      carried_over: true,
+    });
+    const { id } = await sandbox.made('/v1/subscriptions', { customer_id: life.customer, plan: code });
+    expect(await ahead(life.customer)).toEqual(['2027-01-01 5.00 < 10.00: 2027-01-01']);
+    await life.until('2027-01-11T00:00:00Z');
+    expect(await ahead(life.customer)).toEqual(['2027-02-01 10.00: 2027-01-01 since 2027-01-01, 2027-02-01']);
+    // 16 of 31 days: 2.58 are given back and 10.32 charged. What waits is billed before that, by itself.
+    const asked = { plan: dear, invoice: 'now', at: '2027-01-16T00:00:00Z' };
+    const { preview } = await sandbox.made(`/v1/subscriptions/${id}/change-plan?preview=true`, asked);
+    expect(preview.invoices).toMatchObject([{ total: '7.74', minimum_amount: '10.00', carried_over: true }]);
+    await sandbox.made(`/v1/subscriptions/${id}/change-plan`, asked);
+    expect(await ahead(life.customer, '2027-01-20T00:00:00Z')).toEqual([
+      '2027-01-01 5.00: 2027-01-01 since 2027-01-01',
+      '2027-01-16 7.74 < 10.00: 2027-01-16, 2027-01-16',
+    ]);
+    await life.until('2027-01-17T00:00:00Z');
+    expect(await totals(life)).toEqual(['2027-01-16 5.00']);
+    expect((await carriedOf(life.customer)).periods).toEqual([
+      '2027-01-01 5.00 < 10.00 billed on an invoice',
+      '2027-01-16 7.74 < 10.00 carried_over',
+      '2027-01-16 7.74 < 10.00 carried_over',
+    ]);
+  });
+
+  it('of a cancellation: the last invoice is issued, whatever it comes to', async () => {
+    const life = await lifeOn(await plan(flat('fee', '6.20', { timing: 'advance' })), '2027-01-01T00:00:00Z');
+    await life.until('2027-01-11T00:00:00Z');
+    await sandbox.made(`/v1/subscriptions/${life.id}/cancel`, { at: '2027-01-16T00:00:00Z' });
+    const canceled = await sandbox.api('GET', `/v1/cancellations?customer_id=${life.customer}`);
+    expect(canceled.body.items[0].final_invoice).toMatchObject({ total: '-3.20', carried_over: false });
+    expect(await ahead(life.customer, '2027-01-20T00:00:00Z')).toEqual([
+      '2027-01-01 6.20: 2027-01-01 since 2027-01-01',
+      '2027-01-16 -3.20: 2027-01-16',
+    ]);
+    await life.until('2027-01-17T00:00:00Z');
+    expect(await totals(life)).toEqual(['2027-01-16 6.20', '2027-01-16 -3.20']);
+  });
+});
+
 describe('no money is lost', () => {
   it('where a subscription ends: the last invoice has all of it', async () => {
     const life = await lifeOn(await plan(calls), '2027-01-01T00:00:00Z');
@@ -187,6 +295,10 @@ describe('no money is lost', () => {
 
   it('nothing is carried over for more than a year', async () => {
     const life = await lifeOn(await plan(flat('fee', '0.10')), '2027-01-01T00:00:00Z');
+    await life.until('2027-02-02T00:00:00Z');
+    const [before, last] = (await ahead(life.customer, '2028-02-02T00:00:00Z')).slice(-2);
+    expect(before).toMatch(/^2028-01-01 1.20 < 10.00: /);
+    expect(last).toMatch(/^2028-02-01 1.30: 2027-01-01 since 2027-02-01, 2027-02-01 since 2027-03-01, /);
     await life.until('2028-01-02T00:00:00Z');
     expect(await totals(life)).toEqual([]);
     await life.until('2028-03-02T00:00:00Z');
@@ -215,6 +327,10 @@ describe('no money is lost', () => {
     const [a, b] = children as [{ external_id: string; id: string }, { external_id: string; id: string }];
     await used(a.external_id, 9, '2027-01-10');
     await used(b.external_id, 9, '2027-01-11');
+    await until(
+      () => ahead(parent.customer),
+      ([first]) => first === '2027-02-01 9.00 < 10.00: 2027-01-01, 2027-01-01',
+    );
     await parent.until('2027-02-02T00:00:00Z');
     expect(await totals(parent)).toEqual([]);
     await sandbox.made(`/v1/subscriptions/${a.id}/cancel`, { at: 'now' });
