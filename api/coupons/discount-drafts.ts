@@ -8,6 +8,7 @@ import {
   type UnwrittenPeriods,
 } from '../../invoicer/discounts/discount-facts.ts';
 import { type DraftToDiscount, discountInvoices } from '../../invoicer/invoices/discount-invoices.ts';
+import type { GivenBackDrafts } from '../../invoicer/invoices/give-back-once.ts';
 import type { Db } from '../route/define-route.ts';
 
 export type DiscountDraftPorts = {
@@ -44,12 +45,12 @@ const discountedInvoices = (
 export const discountDrafts = async (
   { discountFacts }: DiscountDraftPorts,
   db: Db,
-  sets: readonly (readonly DraftToDiscount[])[],
+  sets: readonly GivenBackDrafts<DraftToDiscount>[],
   lines: readonly RatedLine[],
   unwritten?: UnwrittenPeriods,
 ): Promise<readonly DraftInvoice[]> => {
-  const drafts = sets.flat();
+  const drafts = sets.flatMap((set) => set.drafts);
   if (drafts.length === 0) return [];
   const facts = await discountFacts(db, discountedInvoices(db.organizationId, drafts, lines), unwritten);
-  return sets.flatMap((set) => discountInvoices(set, lines, facts).map(({ draft }) => draft));
+  return sets.flatMap((set) => discountInvoices(set.drafts, lines, facts, set.given).map(({ draft }) => draft));
 };

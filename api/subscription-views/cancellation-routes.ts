@@ -14,7 +14,7 @@ import { listJson, listSchema } from '../route/lists.ts';
 import { totalsToJson } from '../route/totals-json.ts';
 import type { Subscription } from '../subscriptions/subscriptions.postgres.ts';
 import type { CancellationReader } from './cancellations.postgres.ts';
-import { type DrawUpPorts, drawUpInvoices, payersOf } from './draw-up-invoices.ts';
+import { type DrawUpPorts, drawUpInvoices, partsAsDrawn, payersOf } from './draw-up-invoices.ts';
 import { type RatedPart, type RateUpcomingPorts, rateUpcoming } from './rate-upcoming.ts';
 import type { UpcomingReader } from './upcoming.postgres.ts';
 import { linesJson, unknownJson } from './upcoming-json.ts';
@@ -65,7 +65,10 @@ const ratedLast = async (
   // All of it lies ahead, by whatever clock its subscription lives.
   const drawn = (await drawUpInvoices(ports, db, sets, { watermark: 0n, now: 0 })).flat();
   return new Map(
-    groups.map(([id, parts], index) => [id, { parts, totals: drawn[index]?.content ?? nothingDue.totals }]),
+    groups.map(([id, parts], index) => [
+      id,
+      { parts: partsAsDrawn(parts, drawn), totals: drawn[index]?.content ?? nothingDue.totals },
+    ]),
   );
 };
 

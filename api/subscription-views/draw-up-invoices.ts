@@ -4,11 +4,14 @@
  */
 import assert from 'node:assert/strict';
 import { periodIdOf } from '#schemas/billing-period.ts';
+import { creditedBefore, printedOf } from '#schemas/credited-line.ts';
 import type { Currency } from '#schemas/currency.ts';
 import type { DuePart } from '#schemas/due-parts.ts';
 import type { DraftInvoice, InvoiceTerms } from '#schemas/invoice.ts';
+import { zeroAmount } from '#schemas/money.ts';
 import type { Instant } from '#schemas/period.ts';
 import type { RatedLine } from '#schemas/rated-line.ts';
+import { creditedLineKey } from '../../invoicer/corrections/credited-charges.ts';
 import type { UnwrittenCredit } from '../../invoicer/corrections/unwritten-credits.ts';
 import type { SupposedDiscounts, UnwrittenPeriods } from '../../invoicer/discounts/discount-facts.ts';
 import { draftInvoice, type RatedPeriod } from '../../invoicer/invoices/draft-invoice.ts';
@@ -137,6 +140,13 @@ export const payersOf = async (
   return ({ subscription: { customerId } }) => payers.get(customerId) ?? { id: customerId, isConsolidated: false };
 };
 
+/** Its parts have the lines of what is issued: credits of what credit notes gave back before come to less. */
+const drawnWith = (one: InvoiceAhead, content: DraftInvoice): InvoiceAhead => {
+  const credited = new Map(content.lines.map((line) => [creditedLineKey(line), creditedBefore(line)]));
+  const printed = (line: RatedLine): RatedLine => printedOf(line, credited.get(creditedLineKey(line)) ?? zeroAmount);
+  return { ...one, content, parts: one.parts.map((part) => ({ ...part, known: part.known.map(printed) })) };
+};
+
 /**
  * In the order of the sets. Invoices of one set are issued one after the other, as they fall due; sets know nothing of
  * each other, and may have the same parts.
@@ -163,7 +173,16 @@ export const drawUpInvoices = async (
   const lines = parts.flatMap(({ known, ofUsage }) => [...known, ...ofUsage]);
   const unwritten = { ...unwrittenPeriods(parts), supposed };
   const contents = (await reduceDrafts(ports, db, drafts, lines, unwritten)).values();
-  return drawn.map((set) => set.map((one) => ({ ...one, content: contents.next().value ?? one.content })));
+  return drawn.map((set) => set.map((one) => drawnWith(one, contents.next().value ?? one.content)));
+};
+
+/** In their own order, with the lines that the invoices have of them. */
+export const partsAsDrawn = (
+  parts: readonly RatedPart[],
+  invoices: readonly Pick<InvoiceAhead, 'parts'>[],
+): readonly RatedPart[] => {
+  const drawn = new Map(invoices.flatMap((invoice) => invoice.parts).map((one) => [one.part, one]));
+  return parts.map((one) => drawn.get(one.part) ?? one);
 };
 
 /** Of lines that a subscription is charged first which is not there yet. */

@@ -23,7 +23,7 @@ import {
 } from '../subscriptions/changed-parts.ts';
 import type { LedgerChanges } from '../subscriptions/subscription-changes.postgres.ts';
 import type { Subscription } from '../subscriptions/subscriptions.postgres.ts';
-import { type DrawUpPorts, drawUpInvoices, type InvoiceAhead, payersOf } from './draw-up-invoices.ts';
+import { type DrawUpPorts, drawUpInvoices, type InvoiceAhead, partsAsDrawn, payersOf } from './draw-up-invoices.ts';
 import { type RatedPart, type RateUpcomingPorts, rateUpcoming } from './rate-upcoming.ts';
 import type { CutSubscription, UpcomingReader } from './upcoming.postgres.ts';
 import { unknownJson } from './upcoming-json.ts';
@@ -65,14 +65,14 @@ const previewSide = async (
   const parts = (ahead ?? own).map((part) => ({ subscription, externalId, part, oneTimeRows }));
   const rated = await rateUpcoming(ports, db, parts, versions);
   const ownKeys = new Set(own.map(partKey));
-  const lines = rated
-    .filter(({ part }) => ownKeys.has(partKey(part)))
-    .flatMap(({ part, known }) => known.map((line) => ({ part, line })));
+  const linesOf = (all: readonly RatedPart[]) =>
+    all
+      .filter(({ part }) => ownKeys.has(partKey(part)))
+      .flatMap(({ part, known }) => known.map((line) => ({ part, line })));
   const shown = ({ part }: RatedPart): boolean => dueAts.has(part.dueAt);
   const failed = rated.filter((one) => one.failure !== undefined && shown(one));
-  if (!ahead) return { lines, invoices: undefined, failed };
+  if (!ahead) return { lines: linesOf(rated), invoices: undefined, failed };
   const payerOf = await payersOf(ports, db, rated);
-  // What an earlier invoice uses up of a discount is missing in these.
   // What an earlier invoice uses up of a discount is missing in these.
   const due = [...Map.groupBy(rated, ({ part }) => part.dueAt).values()].map((parts) => ({
     payerId: payerOf(parts[0] as RatedPart).id,
@@ -80,6 +80,7 @@ const previewSide = async (
   }));
   const [drawn = []] = await drawUpInvoices(ports, db, [due], { watermark: 0n, now });
   const invoices = drawn.filter(({ dueAt }) => dueAts.has(dueAt));
+  const lines = linesOf(partsAsDrawn(rated, drawn));
   return { lines, invoices: invoices.toSorted((a, b) => a.dueAt - b.dueAt), failed };
 };
 

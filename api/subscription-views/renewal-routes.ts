@@ -16,7 +16,7 @@ import { changeJson } from '../subscriptions/subscription-json.ts';
 import type { Subscription, SubscriptionStore } from '../subscriptions/subscriptions.postgres.ts';
 import type { ReadUsage } from '../usage/usage.clickhouse.ts';
 import type { ReadWatermark } from '../usage/watermark.postgres.ts';
-import { type DrawUpPorts, drawUpInvoices, payersOf } from './draw-up-invoices.ts';
+import { type DrawUpPorts, drawUpInvoices, partsAsDrawn, payersOf } from './draw-up-invoices.ts';
 import { type RatedPart, type RateUpcomingPorts, rateUpcoming } from './rate-upcoming.ts';
 import type { UpcomingReader } from './upcoming.postgres.ts';
 import { linesJson, unknownJson } from './upcoming-json.ts';
@@ -71,7 +71,8 @@ const ratedNext = async (
   const sets = [[{ payerId, parts: withoutUsage }], [{ payerId, parts }]];
   const [known, whole] = (await drawUpInvoices(ports, db, sets, at)).flat();
   assert(known && whole, 'each set has its invoice');
-  return { dueAt: known.dueAt, parts, known: known.content, whole: whole.content };
+  const drawn = partsAsDrawn(parts, [whole]);
+  return { dueAt: known.dueAt, parts: drawn, known: known.content, whole: whole.content };
 };
 
 const invoiceJson = ({ dueAt, parts, known }: NextDue) => ({

@@ -2,6 +2,7 @@
 import { isId } from '#schemas/ids.ts';
 import type { DraftInvoice } from '#schemas/invoice.ts';
 import type { Instant } from '#schemas/period.ts';
+import type { GivenBack } from '../../invoicer/corrections/credited-charges.ts';
 import type { UnwrittenCredit } from '../../invoicer/corrections/unwritten-credits.ts';
 import { taxUnissued } from '../../invoicer/invoices/tax-invoice.ts';
 import type { TaxedInvoices, TaxFacts } from '../../invoicer/taxes/tax-facts.ts';
@@ -38,13 +39,13 @@ const taxedInvoices = (organizationId: string, drafts: readonly DraftInvoice[]):
 export const taxDrafts = async (
   { taxFacts }: TaxDraftPorts,
   db: Db,
-  drafts: readonly { readonly content: DraftInvoice; readonly issuedAt: Instant }[],
+  drafts: readonly { readonly content: DraftInvoice; readonly issuedAt: Instant; readonly given?: GivenBack }[],
   unwritten?: { readonly credits: readonly UnwrittenCredit[] },
 ): Promise<readonly DraftInvoice[]> => {
   if (drafts.length === 0) return [];
   const contents = drafts.map(({ content }) => content);
   const facts = await taxFacts(db, taxedInvoices(db.organizationId, contents), unwritten?.credits);
-  return drafts.map(({ content, issuedAt }) => taxUnissued(content, facts, issuedAt));
+  return drafts.map(({ content, issuedAt, given }) => taxUnissued(content, facts, issuedAt, given && { given }));
 };
 
 /** As if it were issued at an instant. */

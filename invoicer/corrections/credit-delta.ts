@@ -155,7 +155,8 @@ const ofAllCharges = (delta: CorrectedDelta): readonly Portion[] | undefined => 
   return areTaken && rest === zeroAmount ? portions : undefined;
 };
 
-const joinParts = (a: CreditedParts | undefined, b: CreditedParts): CreditedParts => ({
+/** Both together. */
+export const joinCreditedParts = (a: CreditedParts | undefined, b: CreditedParts): CreditedParts => ({
   amount: addAmounts(a?.amount ?? zeroAmount, b.amount),
   discounts: b.discounts.map((amount, index) => addAmounts(a?.discounts[index] ?? zeroAmount, amount)),
   taxes: b.taxes.map(({ amount, taxableAmount }, index) => ({
@@ -167,7 +168,7 @@ const joinParts = (a: CreditedParts | undefined, b: CreditedParts): CreditedPart
 /** Both together, line by line. */
 export const joinCredits = (a: CreditedLines, b: CreditedLines): CreditedLines => {
   const joined = new Map(a);
-  for (const [position, parts] of b) joined.set(position, joinParts(joined.get(position), parts));
+  for (const [position, parts] of b) joined.set(position, joinCreditedParts(joined.get(position), parts));
   return joined;
 };
 
