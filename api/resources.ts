@@ -3,6 +3,7 @@
  * the one place that knows adapters, so that tests register the very same routes.
  */
 import type { Vault } from '#platform/secrets/vault.ts';
+import { creditedCharges } from '../invoicer/corrections/credited-charges.postgres.ts';
 import { creditNoteIssuing } from '../invoicer/credits/credit-notes.postgres.ts';
 import { discountFacts } from '../invoicer/discounts/discount-facts.postgres.ts';
 import { taxFacts } from '../invoicer/taxes/tax-facts.postgres.ts';
@@ -111,6 +112,7 @@ export const createStores = (vault: Vault) => ({
   priceOverrides: priceOverrideStore,
   taxRates: taxRateStore,
   taxFacts,
+  creditedCharges,
   coupons: couponStore,
   promotionCodes: promotionCodeStore,
   discounts: discountStore,

@@ -6,6 +6,7 @@ import { startQueue } from '#platform/stores/queue.graphile.ts';
 import { billingChannels } from '#schemas/billing-run.ts';
 import { clockJobs } from './clocks/clock-jobs.ts';
 import { createTestClocks } from './clocks/test-clocks.postgres.ts';
+import { creditedCharges } from './corrections/credited-charges.postgres.ts';
 import { discountFacts } from './discounts/discount-facts.postgres.ts';
 import type { DiscountedInvoices } from './discounts/discount-facts.ts';
 import { failAtClock, failAtClose, failAtIssue } from './fail-points.ts';
@@ -36,6 +37,7 @@ await runWorker('invoicer', options, ({ config, log, metrics, tracer, postgres }
     discountFacts: (invoices: DiscountedInvoices) => discountFacts(postgres, invoices),
     correctedPeriods: ({ organizationId, creditIds }: DiscountedInvoices) =>
       correctedPeriods({ query: postgres.query, organizationId }, creditIds, 'look'),
+    creditedCharges: (invoices: DiscountedInvoices) => creditedCharges(postgres, invoices),
     taxEngine: createTaxEngine({
       url: config.taxEngineUrl,
       key: config.taxEngineKey,

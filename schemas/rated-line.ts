@@ -38,6 +38,8 @@ export const StepKind = {
   prorated: 'prorated',
   /** What was charged in advance for a part of it, taken back; below zero. */
   credit: 'credit',
+  /** What of a credit is not given back, as credit notes gave it back before; on invoices alone. */
+  credited: 'credited',
   /** Units that cost nothing. */
   free: 'free',
   /** Units at one unit amount: a tier, or everything after the free units. */

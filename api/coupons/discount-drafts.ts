@@ -8,6 +8,7 @@ import {
   type UnwrittenPeriods,
 } from '../../invoicer/discounts/discount-facts.ts';
 import { type DraftToDiscount, discountInvoices } from '../../invoicer/invoices/discount-invoices.ts';
+import type { GivenBackDrafts } from '../../invoicer/invoices/give-back-once.ts';
 import type { Db } from '../route/define-route.ts';
 
 export type DiscountDraftPorts = {
@@ -47,8 +48,8 @@ export const readDiscounts = async (
   drafts: readonly DraftToDiscount[],
   lines: readonly RatedLine[],
   unwritten?: UnwrittenPeriods,
-): Promise<(set: readonly DraftToDiscount[]) => readonly DraftInvoice[]> => {
+): Promise<(set: GivenBackDrafts<DraftToDiscount>) => readonly DraftInvoice[]> => {
   if (drafts.length === 0) return () => [];
   const facts = await discountFacts(db, discountedInvoices(db.organizationId, drafts, lines), unwritten);
-  return (set) => discountInvoices(set, lines, facts).map(({ draft }) => draft);
+  return (set) => discountInvoices(set.drafts, lines, facts, set.given).map(({ draft }) => draft);
 };

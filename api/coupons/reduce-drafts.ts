@@ -1,16 +1,27 @@
 /**
- * Drafts and previews as they would be issued: with their discounts, and then with the taxes of what these leave. The
- * one place where amounts that are shown ahead come to be. Nothing is written or used up.
+ * Drafts and previews as they would be issued: their credits take back what credit notes left, then they have their
+ * discounts, and then the taxes of what these leave. The one place where amounts that are shown ahead come to be.
+ * Nothing is written or used up.
  */
 import type { DraftInvoice } from '#schemas/invoice.ts';
 import type { RatedLine } from '#schemas/rated-line.ts';
+import type { AskedCredits, CreditedCharges } from '../../invoicer/corrections/credited-charges.ts';
+import type { UnwrittenCredit } from '../../invoicer/corrections/unwritten-credits.ts';
 import type { UnwrittenPeriods } from '../../invoicer/discounts/discount-facts.ts';
 import type { DraftToDiscount } from '../../invoicer/invoices/discount-invoices.ts';
+import { giveBackOnce } from '../../invoicer/invoices/give-back-once.ts';
 import type { Db } from '../route/define-route.ts';
 import { readTaxes, type TaxDraftPorts } from '../taxes/tax-drafts.ts';
 import { type DiscountDraftPorts, readDiscounts } from './discount-drafts.ts';
 
-export type ReduceDraftPorts = DiscountDraftPorts & TaxDraftPorts;
+export type ReduceDraftPorts = DiscountDraftPorts &
+  TaxDraftPorts & {
+    readonly creditedCharges: (
+      db: Db,
+      asked: AskedCredits,
+      unwritten?: readonly UnwrittenCredit[],
+    ) => Promise<CreditedCharges>;
+  };
 
 /** Of drafts that are issued one after the other. */
 export type ReduceSet = (set: readonly DraftToDiscount[]) => readonly DraftInvoice[];
@@ -26,14 +37,22 @@ export const readReductions = async (
   lines: readonly RatedLine[],
   unwritten?: UnwrittenPeriods,
 ): Promise<ReduceSet> => {
+  const contents = drafts.map(({ draft }) => draft);
+  const periods = contents.flatMap((content) => content.periods);
+  const asked = {
+    organizationId: db.organizationId,
+    // Whichever of them are credits: of what is not written down nothing is found.
+    creditIds: [...new Set(periods.map(({ billingPeriodId }) => billingPeriodId))],
+  };
+  const charges = await ports.creditedCharges(db, asked, unwritten?.credits);
   const discounted = await readDiscounts(ports, db, drafts, lines, unwritten);
-  const taxed = await readTaxes(
-    ports,
-    db,
-    drafts.map(({ draft }) => draft),
-    unwritten,
-  );
-  return (set) => discounted(set).map((content, index) => taxed(content, (set[index] as DraftToDiscount).issuedAt));
+  const taxed = await readTaxes(ports, db, contents, unwritten);
+  return (set) => {
+    const back = giveBackOnce(set, charges);
+    return discounted(back).map((content, index) =>
+      taxed(content, (set[index] as DraftToDiscount).issuedAt, back.given),
+    );
+  };
 };
 
 /** One by itself. */

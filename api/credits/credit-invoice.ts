@@ -5,6 +5,7 @@ import { FailureError, type Fault } from '#schemas/failures.ts';
 import type { NewCreditNote } from '#schemas/http/credit-notes.ts';
 import { formatMinorUnits } from '#schemas/money.ts';
 import type { Instant } from '#schemas/period.ts';
+import { joinCredits } from '../../invoicer/corrections/credit-delta.ts';
 import { type Creditable, creditableTotal, readAskedCredit } from '../../invoicer/credits/asked-credit.ts';
 import { amountDue, type DrawnCreditNote, drawUpCredit } from '../../invoicer/credits/draw-up-credit.ts';
 import {
@@ -44,11 +45,11 @@ export const invoiceToCredit = async (
   throw new FailureError('INVOICE_NOT_FOUND');
 };
 
-const creditableOf = ({ invoice, credited }: LockedInvoice): Creditable => ({
+const creditableOf = ({ invoice, credited, givenBack }: LockedInvoice): Creditable => ({
   currency: invoice.currency,
   total: invoice.total,
   lines: invoice.lines,
-  credited,
+  credited: joinCredits(credited, givenBack),
 });
 
 /** Of what was paid somebody has to say what becomes of it. */
@@ -72,7 +73,7 @@ type Request = Static<typeof NewCreditNote>;
 
 /** Throws all that is wrong with the request. */
 export const drawUpRequest = (locked: LockedInvoice, request: Request): DrawnCreditNote => {
-  const { invoice, credited, state } = locked;
+  const { invoice, state } = locked;
   const creditable = creditableOf(locked);
   if (locked.isTakenBack) throw new FailureError('INVOICE_CORRECTED');
   if (invoice.total <= 0n) throw new FailureError('INVOICE_NOT_CREDITABLE');
@@ -82,7 +83,7 @@ export const drawUpRequest = (locked: LockedInvoice, request: Request): DrawnCre
   const asked = readAskedCredit({ amount: request.amount, lines }, creditable, faults);
   const { memo = null, settlement = null } = request;
   const terms = { reason: request.reason as CreditReason, memo, settlement };
-  const drawn = asked && drawUpCredit(invoice, credited, state, asked, terms);
+  const drawn = asked && drawUpCredit(invoice, creditable.credited, state, asked, terms);
   const unsettled = settlement === null ? settlementFault(locked, drawn) : undefined;
   refuseFaults(unsettled ? [...faults, unsettled] : faults);
   return drawn as DrawnCreditNote;

@@ -34,6 +34,7 @@ const refuseUnvoidable = ({
   invoice: { total, currency },
   state: { state, amountPaid },
   isTakenBack,
+  givenBack,
 }: LockedInvoice): void => {
   if (state === 'voided') refuseVoid('It is voided already.');
   if (amountPaid > 0n || state === 'paid')
@@ -41,6 +42,8 @@ const refuseUnvoidable = ({
       `${formatMinorUnits(amountPaid, currency)} of it was paid: POST /v1/credit-notes with a settlement credits that, and what is left of it.`,
     );
   if (isTakenBack) refuseVoid('A later invoice takes back some of it, as its usage was amended: GET /v1/late-usage.');
+  if ([...givenBack.values()].some(({ amount }) => amount > 0n))
+    refuseVoid('A later invoice gives back some of it: POST /v1/credit-notes credits what is left of it.');
   if (total < 0n) refuseVoid('Its total is below zero: POST /v1/invoices charges what it credited.');
 };
 

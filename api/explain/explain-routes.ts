@@ -9,6 +9,7 @@ import {
 import { CreditExplanation, CreditNoteLineParams } from '#schemas/http/explain-credit.ts';
 import { IdParam } from '#schemas/http/fields.ts';
 import { formatInstant } from '#schemas/instant.ts';
+import { formatMinorUnits, zeroAmount } from '#schemas/money.ts';
 import { ratingInputToJson } from '#schemas/rating-input.ts';
 import { lineHashesOfStored } from '../../rater/run/line-hashes.ts';
 import type { CreditNoteReader } from '../credits/credit-notes.postgres.ts';
@@ -48,7 +49,7 @@ const deltaJson = async (
 };
 
 const explain = async (db: Db, line: ExplainedLine, ports: ExplainPorts) => {
-  const { id, ratedAt, invoice, discounts, output, hashes } = line;
+  const { id, ratedAt, invoice, discounts, creditedBefore, output, hashes } = line;
   const { lineEvents, ratedLines } = ports;
   const input = ratingInputToJson(line.input);
   const query = queryOf(db, line);
@@ -61,6 +62,7 @@ const explain = async (db: Db, line: ExplainedLine, ports: ExplainPorts) => {
     invoice_id: invoice?.id ?? null,
     line_position: invoice?.position ?? null,
     discounts,
+    credited_before: creditedBefore === zeroAmount ? null : formatMinorUnits(creditedBefore, line.input.currency),
     input,
     output,
     hashes: hashes ? { ...hashes, is_as_rated: hashes.input === again.input && hashes.output === again.output } : null,

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { isCounted } from '#schemas/charge-schedule.ts';
 import { worthOf } from '#schemas/credit-unit.ts';
+import { creditedBeforeIn } from '#schemas/credited-line.ts';
 import { isCurrency } from '#schemas/currency.ts';
 import type { PartTiming } from '#schemas/due-parts.ts';
 import type { CorrectionJson, DiscountJson } from '#schemas/invoice/content-parts.ts';
@@ -33,6 +34,8 @@ export type ExplainedLine = {
   readonly invoice: { readonly id: string; readonly position: number } | undefined;
   /** What the invoice took off it, in the order in which it was taken off. */
   readonly discounts: readonly DiscountJson[];
+  /** Of a credit: what the invoice took off it, as credit notes gave it back before. */
+  readonly creditedBefore: Amount;
   /** Put together from what is stored now, of which nothing may have changed since. */
   readonly input: RatingInput;
   readonly output: RatedLineJson;
@@ -50,7 +53,7 @@ SELECT l.id, l.line, l.watermark, l.unmeasured_events::text AS unmeasured_events
   trim_scale(coalesce(h.unit_amount, h.amount))::text AS one_time_amount,
   l.plan_version_id, s.currency, v.currency AS plan_currency, v.charges, v.terms,
   m.meter_code AS code, mv.version_number, mv.id AS meter_version_id, mv.definition, i.invoice_id,
-  i.position AS invoice_position, i.discounts,
+  i.position AS invoice_position, i.discounts, i.steps::text AS printed_steps,
   (SELECT json_object_agg(o.id, o.price) FROM price_overrides o
     WHERE o.organization_id = l.organization_id AND o.id = ANY (ARRAY(
       SELECT one -> 'sources' ->> 'price_override_id' FROM json_array_elements(l.line -> 'price_spans') AS one))
@@ -129,6 +132,8 @@ type LineRow = {
   invoice_id: string | null;
   invoice_position: number | null;
   discounts: DiscountJson[] | null;
+  /** As the invoice prints them. */
+  printed_steps: string | null;
   override_prices: Readonly<Record<string, PriceJson>> | null;
   credit_rates: Readonly<Record<string, string>> | null;
 };
@@ -251,6 +256,7 @@ const fromRow = (row: LineRow): ExplainedLine => {
         ? undefined
         : { id: row.invoice_id, position: row.invoice_position },
     discounts: row.discounts ?? [],
+    creditedBefore: creditedBeforeIn(row.printed_steps ?? '[]'),
     input: inputFromRow(row, span, meter),
     output: { ...lacking, ...row.line },
     hashes: hashesFromRow(row),

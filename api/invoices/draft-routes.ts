@@ -66,7 +66,7 @@ const readFinalizeAt = (
 
 /** With the discounts that it was asked to have, and the taxes of now. Throws `VALIDATION_FAILED`. */
 const reduceOneOff = async (
-  ports: Pick<InvoiceDraftPorts, 'discounts' | 'discountFacts' | 'taxFacts'>,
+  ports: Pick<InvoiceDraftPorts, 'creditedCharges' | 'discounts' | 'discountFacts' | 'taxFacts'>,
   db: Db,
   content: DraftInvoice,
   discountIds: readonly string[],

@@ -3,11 +3,13 @@
  * discounts and the taxes of who pays. Nothing is written.
  */
 import { periodIdOf } from '#schemas/billing-period.ts';
+import { creditedBefore, printedOf } from '#schemas/credited-line.ts';
 import type { DuePart } from '#schemas/due-parts.ts';
 import type { DraftInvoice, InvoiceTerms } from '#schemas/invoice.ts';
-import type { Amount } from '#schemas/money.ts';
+import { type Amount, zeroAmount } from '#schemas/money.ts';
 import type { Instant } from '#schemas/period.ts';
 import type { RatedLine } from '#schemas/rated-line.ts';
+import { creditedLineKey } from '../../invoicer/corrections/credited-charges.ts';
 import type { UnwrittenCredit } from '../../invoicer/corrections/unwritten-credits.ts';
 import type { SupposedDiscounts, UnwrittenPeriods } from '../../invoicer/discounts/discount-facts.ts';
 import type { DraftToDiscount } from '../../invoicer/invoices/discount-invoices.ts';
@@ -61,9 +63,16 @@ const draftOf = (group: AheadGroup, parts: readonly RatedPart[], terms: Terms, w
   return draftInvoice({ customerId, currency, terms: terms.get(customerId) as InvoiceTerms }, periods);
 };
 
+/** With the lines of what is issued: credits of what credit notes gave back before come to less. */
+const printedParts = (parts: readonly RatedPart[], content: DraftInvoice): readonly RatedPart[] => {
+  const credited = new Map(content.lines.map((line) => [creditedLineKey(line), creditedBefore(line)]));
+  const printed = (line: RatedLine): RatedLine => printedOf(line, credited.get(creditedLineKey(line)) ?? zeroAmount);
+  return parts.map((part) => ({ ...part, known: part.known.map(printed) }));
+};
+
 const invoiceAhead = (parts: readonly RatedPart[], { group, content, isCarriedOver }: DrawnGroup): InvoiceAhead => ({
   dueAt: group.due.dueAt,
-  parts,
+  parts: printedParts(parts, content),
   content,
   minimum: group.minimum,
   isCarriedOver,
@@ -162,6 +171,15 @@ export const drawUpInvoices = async (
   return drawn.map(({ groups, partsOf, toDraft }) =>
     carryAhead(groups, (some) => reduce(some.map(toDraft))).map((one) => invoiceAhead(partsOf(one.group), one)),
   );
+};
+
+/** In their own order, with the lines that the invoices have of them. */
+export const partsAsDrawn = (
+  parts: readonly RatedPart[],
+  invoices: readonly Pick<InvoiceAhead, 'parts'>[],
+): readonly RatedPart[] => {
+  const drawn = new Map(invoices.flatMap((invoice) => invoice.parts).map((one) => [one.part, one]));
+  return parts.map((one) => drawn.get(one.part) ?? one);
 };
 
 /** Of lines that a subscription is charged which is not there yet; in the order in which they fall due. */

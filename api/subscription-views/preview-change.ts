@@ -24,7 +24,7 @@ import {
 } from '../subscriptions/changed-parts.ts';
 import type { LedgerChanges } from '../subscriptions/subscription-changes.postgres.ts';
 import type { Subscription } from '../subscriptions/subscriptions.postgres.ts';
-import { type DrawUpPorts, drawUpInvoices, type InvoiceAhead, payersOf } from './draw-up-invoices.ts';
+import { type DrawUpPorts, drawUpInvoices, type InvoiceAhead, partsAsDrawn, payersOf } from './draw-up-invoices.ts';
 import { dueTogether } from './due-together.ts';
 import { type RatedPart, type RateUpcomingPorts, rateUpcoming, type UpcomingPart } from './rate-upcoming.ts';
 import type { CutSubscription, UpcomingReader } from './upcoming.postgres.ts';
@@ -76,17 +76,18 @@ const previewSide = async (
   const parts = aheadOf(terms, schedulesOf, cut, ahead ?? own);
   const rated = await rateUpcoming(ports, db, [...parts, ...waiting], versions);
   const ownKeys = new Set(own.map(partKey));
-  const lines = rated
-    .filter(({ part }) => ownKeys.has(partKey(part)))
-    .flatMap(({ part, known }) => known.map((line) => ({ part, line })));
+  const linesOf = (all: readonly RatedPart[]) =>
+    all
+      .filter(({ part }) => ownKeys.has(partKey(part)))
+      .flatMap(({ part, known }) => known.map((line) => ({ part, line })));
   const shown = ({ part }: RatedPart): boolean => dueAts.has(part.dueAt);
   const failed = rated.filter((one) => one.failure !== undefined && shown(one));
-  if (!ahead) return { lines, invoices: undefined, failed };
+  if (!ahead) return { lines: linesOf(rated), invoices: undefined, failed };
   const payerOf = await payersOf(ports, db, rated);
   // What an earlier invoice uses up of a discount is missing in these, and what it carries over is in them.
   const [drawn = []] = await drawUpInvoices(ports, db, [dueTogether(rated, payerOf)], { watermark: 0n, now });
   const invoices = drawn.filter(({ dueAt }) => dueAts.has(dueAt));
-  return { lines, invoices, failed };
+  return { lines: linesOf(partsAsDrawn(rated, drawn)), invoices, failed };
 };
 
 const sideJson = ({ lines, invoices }: PreviewedSide, { planNames, currency }: UpcomingSubscription) => ({

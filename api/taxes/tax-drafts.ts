@@ -2,6 +2,7 @@
 import { isId } from '#schemas/ids.ts';
 import type { DraftInvoice } from '#schemas/invoice.ts';
 import type { Instant } from '#schemas/period.ts';
+import type { GivenBack } from '../../invoicer/corrections/credited-charges.ts';
 import type { UnwrittenCredit } from '../../invoicer/corrections/unwritten-credits.ts';
 import { taxUnissued } from '../../invoicer/invoices/tax-invoice.ts';
 import type { TaxedInvoices, TaxFacts } from '../../invoicer/taxes/tax-facts.ts';
@@ -40,10 +41,10 @@ export const readTaxes = async (
   db: Db,
   drafts: readonly DraftInvoice[],
   unwritten?: { readonly credits: readonly UnwrittenCredit[] },
-): Promise<(content: DraftInvoice, issuedAt: Instant) => DraftInvoice> => {
+): Promise<(content: DraftInvoice, issuedAt: Instant, given?: GivenBack) => DraftInvoice> => {
   if (drafts.length === 0) return (content) => content;
   const facts = await taxFacts(db, taxedInvoices(db.organizationId, drafts), unwritten?.credits);
-  return (content, issuedAt) => taxUnissued(content, facts, issuedAt);
+  return (content, issuedAt, given) => taxUnissued(content, facts, issuedAt, given && { given });
 };
 
 /** As if it were issued at an instant. */

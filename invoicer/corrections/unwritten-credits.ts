@@ -37,9 +37,14 @@ export const creditParameters = (credits: readonly UnwrittenCredit[]): unknown[]
 
 // What a credit takes back is found as `insertPeriods` (rater/run/billing-runs.postgres.ts) finds whom it was charged
 // to.
+/** Whether a credit takes back some of what was charged: of either the alias. */
+export const isOfCharge = (credit: string, charge: string): string =>
+  `${charge}.subscription_id = ${credit}.subscription_id
+    AND ${charge}.billing_end = ${credit}.billing_end AND ${charge}.span_start = ${credit}.priced_at
+    AND ${charge}.item = ${credit}.item
+    AND ${charge}.interval_unit = ${credit}.interval_unit AND ${charge}.interval_count = ${credit}.interval_count
+    AND ${charge}.counted IS NOT DISTINCT FROM ${credit}.counted`;
+
 /** The billing periods `a` that credits `c` take back. */
 export const takenBackBy = `billing_periods a ON a.timing = 'advance' AND a.organization_id = $1
-    AND a.subscription_id = c.subscription_id
-    AND a.billing_end = c.billing_end AND a.span_start = c.priced_at AND a.item = c.item
-    AND a.interval_unit = c.interval_unit AND a.interval_count = c.interval_count
-    AND a.counted IS NOT DISTINCT FROM c.counted`;
+    AND ${isOfCharge('c', 'a')}`;

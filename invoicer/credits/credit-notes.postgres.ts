@@ -6,6 +6,7 @@ import type { CreditNote, CreditNoteLine } from '#schemas/credit-note.ts';
 import { sellerToJson } from '#schemas/invoice/content-parts.ts';
 import { amountFromStored, formatAmount } from '#schemas/money.ts';
 import type { CreditedLines, CreditedParts } from '../corrections/credit-lines.ts';
+import { type GivenBackRow, givenBackFromRows, givenBackStatement } from '../corrections/credited-rows.ts';
 import { genesisHash } from '../invoices/invoice-hash.ts';
 import {
   type InvoiceLineRow,
@@ -110,19 +111,34 @@ const readTakenBack = async (db: CreditDb, invoiceId: string): Promise<boolean> 
   (await db.query<{ is_taken_back: boolean }>(selectTakenBack, [db.organizationId, invoiceId])).rows[0]
     ?.is_taken_back === true;
 
-const lockedFrom = async (db: CreditDb, invoiceId: string, row: StateRow): Promise<LockedInvoice> => ({
+const readGivenBack = async (db: CreditDb, invoiceId: string, credited: CreditedLines): Promise<CreditedLines> =>
+  givenBackFromRows((await db.query<GivenBackRow>(givenBackStatement, [db.organizationId, invoiceId])).rows, credited);
+
+const standingOf = async (
+  db: CreditDb,
+  invoiceId: string,
+  row: StateRow,
+): Promise<Omit<LockedInvoice, 'credited' | 'givenBack'>> => ({
   invoice: await readInvoice(db, invoiceId),
   state: {
     state: row.state,
     amountCredited: amountFromStored(row.amount_credited),
     amountPaid: amountFromStored(row.amount_paid),
   },
-  credited: await readCredited(db, invoiceId),
   isTakenBack: await readTakenBack(db, invoiceId),
   clockNow: row.clock_now?.getTime() ?? null,
   language: row.language,
   timeZone: row.time_zone,
 });
+
+const lockedFrom = async (db: CreditDb, invoiceId: string, row: StateRow): Promise<LockedInvoice> => {
+  const credited = await readCredited(db, invoiceId);
+  return {
+    ...(await standingOf(db, invoiceId, row)),
+    credited,
+    givenBack: await readGivenBack(db, invoiceId, credited),
+  };
+};
 
 const lockInvoice: IssueCreditPorts['lockInvoice'] = async (db, invoiceId) => {
   // In a statement of its own: those behind it see what whoever had the lock before has credited.

@@ -32,7 +32,10 @@ export type CreditDb = Queryable & { readonly organizationId: string };
 export type LockedInvoice = {
   readonly invoice: IssuedInvoice;
   readonly state: CreditedState;
+  /** By credit notes. */
   readonly credited: CreditedLines;
+  /** By credits of what was charged in advance, which are lines of later invoices: no more than credit notes leave. */
+  readonly givenBack: CreditedLines;
   /** Whether a later invoice takes back some of it, as its usage was amended. */
   readonly isTakenBack: boolean;
   /** Where the customer lives by a test clock, what that says. */

@@ -9,6 +9,7 @@
  * the same period.
  */
 import type { DiscountUse, HeldDiscount } from '#schemas/coupon.ts';
+import { creditedBefore } from '#schemas/credited-line.ts';
 import type { DraftInvoice, InvoiceDiscount, InvoiceLine } from '#schemas/invoice.ts';
 import {
   type Amount,
@@ -20,6 +21,7 @@ import {
 } from '#schemas/money.ts';
 import type { Instant } from '#schemas/period.ts';
 import type { RatedLine } from '#schemas/rated-line.ts';
+import { creditedLineKey, type GivenBack, nothingGivenBack } from '../corrections/credited-charges.ts';
 import type { ChargedLine, DiscountFacts } from '../discounts/discount-facts.ts';
 import {
   type DiscountableLine,
@@ -60,6 +62,8 @@ type Discounting = {
   readonly draft: DraftInvoice;
   /** By billing period. */
   readonly rated: ReadonlyMap<string, readonly RatedLine[]>;
+  /** Of credits of what credit notes gave back some of. */
+  readonly given: GivenBack;
 };
 
 /** What there is to take off: less what stands against it in the same billing period, or among items. */
@@ -79,11 +83,16 @@ const partOf = (
   rounding: RoundingMode,
 ) => roundSharesTogether([given * amount], charged.amount, currency, rounding)[0] ?? zeroAmount;
 
-/** What a credit gives back of the discounts of the line that it takes back some of. */
-const givenBack = (line: InvoiceLine, charged: ChargedLine, draft: DraftInvoice): readonly InvoiceDiscount[] =>
-  charged.discounts.map((discount) => {
-    return { ...discount, amount: partOf(discount.amount, line.amount, charged, draft, line.rounding) };
+/**
+ * What a credit gives back of the discounts of the line that it takes back some of. Whatever credit notes gave back of
+ * it before, as much of a discount is there again for what is charged in its place.
+ */
+const givenBack = (line: InvoiceLine, charged: ChargedLine, draft: DraftInvoice): readonly InvoiceDiscount[] => {
+  const asked = subtractAmounts(line.amount, creditedBefore(line));
+  return charged.discounts.map((discount) => {
+    return { ...discount, amount: partOf(discount.amount, asked, charged, draft, line.rounding) };
   });
+};
 
 const giveBack = ({ facts, memory, draft }: Discounting, lines: readonly DiscountedLine[]): DiscountsByLine =>
   new Map(
@@ -205,7 +214,11 @@ const discountDraft = (before: Discounting, held: readonly HeldDiscount[], issue
   );
   const used = [...counted, ...usesOfLines(charged, off, (id) => once.has(id))];
   for (const use of used) memory.use(use);
-  const byLine = new Map([...back, ...off]);
+  const ofCredits = lines.flatMap(({ line }) => {
+    const own = discounting.given.get(creditedLineKey(line));
+    return own ? [[line.position, own.discounts] as const] : [];
+  });
+  const byLine = new Map([...back, ...off, ...ofCredits]);
   const discounted = draft.lines.map((line) => ({ ...line, discounts: byLine.get(line.position) ?? line.discounts }));
   memory.charge(discounted);
   return { draft: withLines(draft, discounted), uses: summedUses([...returned, ...used]) };
@@ -216,6 +229,7 @@ export const discountInvoices = (
   drafts: readonly DraftToDiscount[],
   lines: readonly RatedLine[],
   facts: DiscountFacts | undefined,
+  given: GivenBack = nothingGivenBack,
 ): readonly DiscountedDraft[] => {
   if (facts === undefined) return drafts.map(({ draft }) => ({ draft, uses: [] }));
   const memory = createDiscountMemory(facts.uses);
@@ -228,7 +242,7 @@ export const discountInvoices = (
       .toSorted((a, b) => (a.dueAt === b.dueAt ? a.index - b.index : a.dueAt - b.dueAt))
       .map(({ draft, discountIds, issuedAt, index }): [number, DiscountedDraft] => {
         const held = facts.held.filter(({ id }) => draft.kind === 'period' || discountIds.includes(id));
-        return [index, discountDraft({ facts, memory, draft, rated }, held, issuedAt)];
+        return [index, discountDraft({ facts, memory, draft, rated, given }, held, issuedAt)];
       }),
   );
   return drafts.map((_, index) => discounted.get(index) as DiscountedDraft);

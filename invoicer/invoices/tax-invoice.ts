@@ -4,6 +4,7 @@ import type { DraftInvoice, InvoiceLine, InvoiceTax } from '#schemas/invoice.ts'
 import { type Amount, subtractAmounts, sumAmounts, zeroAmount } from '#schemas/money.ts';
 import type { Instant } from '#schemas/period.ts';
 import { formatPercentage, type TaxEntry } from '#schemas/tax-rate.ts';
+import { creditedLineKey, type GivenBack, nothingGivenBack } from '../corrections/credited-charges.ts';
 import { joinTaxes, type TakenBack, takeBack } from '../corrections/take-back.ts';
 import { resolveTaxes, type TaxedCustomer, type TaxedSeller } from '../taxes/resolve-taxes.ts';
 import type { EngineAnswer, EngineLine } from '../taxes/tax-engine.ts';
@@ -66,7 +67,7 @@ const takenBackOf = (draft: DraftInvoice, { billedBefore }: TaxFacts, amountOf: 
  * with the same, whatever became of customers and rates. So is what a delta takes back; what it charges more has the
  * taxes of now.
  */
-const taxByRates = (draft: DraftInvoice, facts: TaxFacts, issuedAt: Instant): DraftInvoice => {
+const taxByRates = (draft: DraftInvoice, facts: TaxFacts, issuedAt: Instant, given: GivenBack): DraftInvoice => {
   const taxesOf = resolveTaxes(facts.rates, customerOf(draft, facts), sellerOf(draft), issuedAt);
   const taxable = taxableLines(draft, facts);
   const amounts = new Map(taxable.map(({ position, amount }) => [position, amount]));
@@ -75,15 +76,20 @@ const taxByRates = (draft: DraftInvoice, facts: TaxFacts, issuedAt: Instant): Dr
     const charged = facts.takenBack.get(billingPeriodId ?? '');
     return charged && (charged.get(chargeCode ?? '') ?? []);
   };
+  const givenOf = (line: InvoiceLine) => given.get(creditedLineKey(line))?.taxes;
   const lines = taxable.flatMap(({ position, amount, taxCategory }, index) => {
     const back = takenBack.get(position);
+    if (givenOf(draft.lines[index] as InvoiceLine)) return [];
     // All of it is taken back, with what it was charged with.
     if (back && back.rest === zeroAmount && amount !== zeroAmount) return [];
     const taxes = chargedTaxes(draft.lines[index] as InvoiceLine) ?? taxesOf(taxCategory);
     return [{ position, amount: back?.rest ?? amount, taxes }];
   });
   const taxed = taxLines(lines, draft.currency, facts.policy);
-  return withTaxes(draft, ({ position }) => {
+  return withTaxes(draft, (line) => {
+    const { position } = line;
+    const ofCredit = givenOf(line);
+    if (ofCredit) return ofCredit;
     const own = (taxed.lines.get(position) ?? []).map(toInvoiceTax);
     const back = takenBack.get(position)?.taxes ?? [];
     return back.length > 0 ? joinTaxes([...back, ...own]) : own;
@@ -96,17 +102,24 @@ const taxByAnswer = (draft: DraftInvoice, answer: EngineAnswer | undefined): Dra
   return withTaxes(draft, ({ position }) => (answer?.get(position) ?? []).map(toInvoiceTax));
 };
 
+/** What an engine answered, and what credits give back of taxes where that follows from what is left of them. */
+export type TaxedBy = { readonly answer?: EngineAnswer | undefined; readonly given?: GivenBack };
+
 /** `facts` are those of the organization; undefined where nothing has taxes. */
 export const taxInvoice = (
   draft: DraftInvoice,
   facts: TaxFacts | undefined,
   issuedAt: Instant,
-  answer?: EngineAnswer,
+  { answer, given = nothingGivenBack }: TaxedBy = {},
 ): DraftInvoice => {
   if (facts === undefined) return draft;
-  return facts.calculation === 'engine' ? taxByAnswer(draft, answer) : taxByRates(draft, facts, issuedAt);
+  return facts.calculation === 'engine' ? taxByAnswer(draft, answer) : taxByRates(draft, facts, issuedAt, given);
 };
 
 /** Before it is issued: an engine is asked then, and not for what may change. */
-export const taxUnissued = (draft: DraftInvoice, facts: TaxFacts | undefined, now: Instant): DraftInvoice =>
-  facts?.calculation === 'engine' ? draft : taxInvoice(draft, facts, now);
+export const taxUnissued = (
+  draft: DraftInvoice,
+  facts: TaxFacts | undefined,
+  now: Instant,
+  by?: TaxedBy,
+): DraftInvoice => (facts?.calculation === 'engine' ? draft : taxInvoice(draft, facts, now, by));

@@ -1,5 +1,6 @@
 /** An issued invoice and what stands around it -> whether it is as it was issued, check by check. Pure. */
 import { isDeepStrictEqual } from 'node:util';
+import { creditedBefore, printedOf } from '#schemas/credited-line.ts';
 import { discountToJson, taxToJson } from '#schemas/invoice/content-parts.ts';
 import type { InvoiceLine, InvoiceTotals, IssuedInvoice } from '#schemas/invoice.ts';
 import { formatMinorUnits } from '#schemas/money.ts';
@@ -79,12 +80,17 @@ const checkSums = (invoice: IssuedInvoice): InvoiceCheck => {
   );
 };
 
-const isAsRated = (line: InvoiceLine, rated: RatedLine): boolean =>
-  line.quantity === rated.quantity &&
-  line.precise === rated.precise &&
-  line.amount === rated.amount &&
-  line.description === rated.chargeName &&
-  isDeepStrictEqual(line.steps.map(priceStepToJson), rated.steps.map(priceStepToJson));
+/** A credit takes back less than was rated where credit notes gave back the rest, which its last step says. */
+const isAsRated = (line: InvoiceLine, rated: RatedLine): boolean => {
+  const printed = printedOf(rated, creditedBefore(line));
+  return (
+    line.quantity === rated.quantity &&
+    line.precise === printed.precise &&
+    line.amount === printed.amount &&
+    line.description === rated.chargeName &&
+    isDeepStrictEqual(line.steps.map(priceStepToJson), printed.steps.map(priceStepToJson))
+  );
+};
 
 /** `rated` are those of its billing periods at their watermarks. Other lines than charges have none. */
 const checkRatedLines = ({ lines, periods }: IssuedInvoice, rated: readonly RatedLine[]): InvoiceCheck => {

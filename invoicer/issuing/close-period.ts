@@ -5,8 +5,8 @@
  *   1. lock the organization's series row: its counter and the head of its hash chain; read how far the series of its
  *      document numbers went, which the same lock guards;
  *   2. leave out the billing periods that are billed, or in a draft; lock the drafts that the shard finalizes; lock the
- *      states of the invoices that its deltas correct, which nobody credits meanwhile; read which discounts hold and
- *      what is used of them, which the lock of step 1 guards, too;
+ *      states of the invoices that its deltas correct and its credits take back, which nobody credits meanwhile; read
+ *      which discounts hold and what is used of them, which the lock of step 1 guards, too;
  *   3. draw up credit notes of the deltas that are given back; draft, discount and tax the others, and carry over what
  *      lies below the minimum of its payer, or is no invoice of its own; number and chain what is left; of a shard that
  *      makes drafts, leave it at the taxed drafts;
@@ -25,6 +25,7 @@ import { newestContentVersion } from '#schemas/invoice/content.ts';
 import type { DraftInvoice, IssuedInvoice } from '#schemas/invoice.ts';
 import type { Instant } from '#schemas/period.ts';
 import type { RatedLine } from '#schemas/rated-line.ts';
+import type { CreditedCharges, GivenBack } from '../corrections/credited-charges.ts';
 import {
   type DiscountedInvoices,
   type DiscountFacts,
@@ -36,12 +37,13 @@ import { type CarriedInvoice, carryOn, type Weighed } from '../invoices/carry-ov
 import { withoutUnchanged } from '../invoices/delta-lines.ts';
 import { type DiscountedDraft, type DraftToDiscount, discountInvoices } from '../invoices/discount-invoices.ts';
 import { draftInvoice, oneOffInvoice, type RatedPeriod } from '../invoices/draft-invoice.ts';
+import { giveBackOnce } from '../invoices/give-back-once.ts';
 import type { GroupedPeriod } from '../invoices/grouped-periods.ts';
 import type { InvoiceGroup } from '../invoices/invoice-group.ts';
 import type { ChainHead } from '../invoices/invoice-hash.ts';
 import { canonicalInvoice, chainHash } from '../invoices/invoice-hash.ts';
-import { type Numbering, type NumberingSeries, numberingFrom } from '../invoices/number-documents.ts';
-import { dueAtOf } from '../invoices/payment-terms.ts';
+import { issuedTerms, yearsOf } from '../invoices/issued-terms.ts';
+import { type NumberingSeries, numberingFrom } from '../invoices/number-documents.ts';
 import { taxInvoice, taxUnissued } from '../invoices/tax-invoice.ts';
 import type { EngineAnswer, TaxEngine } from '../taxes/tax-engine.ts';
 import type { TaxedInvoices, TaxFacts } from '../taxes/tax-facts.ts';
@@ -69,6 +71,8 @@ export type SeriesState = {
   readonly givenBack: ReadonlySet<string>;
   /** What the deltas correct that may be given back by credit notes. */
   readonly corrected: CorrectedPeriods;
+  /** What its credits take back, where credit notes gave back some of it. */
+  readonly creditedCharges: CreditedCharges;
   /** Undefined where nothing has discounts. */
   readonly discounts: DiscountFacts | undefined;
 };
@@ -120,6 +124,8 @@ export type IssuePorts = {
   readonly discountFacts: (invoices: DiscountedInvoices) => Promise<DiscountFacts | undefined>;
   /** As of now, and without a lock. */
   readonly correctedPeriods: (invoices: DiscountedInvoices) => Promise<CorrectedPeriods>;
+  /** The same. */
+  readonly creditedCharges: (invoices: DiscountedInvoices) => Promise<CreditedCharges>;
   /**
    * Runs steps 1 to 4; `issue` is called under the lock and decides what is written. Resolves with how many came of
    * it. `hour` is that of the organization, or of its test clock. `holdsOn` says at the end whether the next shard is
@@ -140,30 +146,6 @@ export type IssuePorts = {
 };
 
 const minuteMs = 60_000;
-
-/** The year of an instant, by the calendar of a zone. */
-const yearsOf = (instant: Instant): ((timeZone: string) => number) => {
-  const known = new Map<string, number>();
-  const at = Temporal.Instant.fromEpochMilliseconds(instant);
-  return (timeZone) => {
-    const year = known.get(timeZone) ?? at.toZonedDateTimeISO(timeZone).year;
-    known.set(timeZone, year);
-    return year;
-  };
-};
-
-/** What an invoice has that its draft has not, but for its place in the chain. */
-const issuedTerms = (
-  { parties: { terms }, timeZone, buyerDigest, numbers }: InvoiceGroup,
-  numbering: Numbering,
-  issuedAt: Instant,
-  yearIn: (timeZone: string) => number,
-): Pick<IssuedInvoice, 'documentNumber' | 'issuedAt' | 'dueAt' | 'buyerDigest'> => ({
-  documentNumber: numbering.next(terms.issuingEntityId, numbers.format, yearIn(numbers.timeZone)),
-  issuedAt,
-  dueAt: dueAtOf(issuedAt, terms.paymentDays, timeZone),
-  buyerDigest,
-});
 
 /** What of a shard was written before it was cut: it can be read while others are still issued. */
 export type ShardRead = {
@@ -241,6 +223,8 @@ const closedGroup = (shard: Shard, group: InvoiceGroup, byPeriod: LinesByPeriod,
 
 type ShardDrafts = {
   readonly drafts: ReadonlyMap<InvoiceGroup, DiscountedDraft>;
+  /** What their credits give back beside the amounts of their lines. */
+  readonly given: GivenBack;
   readonly settled: readonly SettledDelta[];
   /** The ids of drafts that were to be finalized, and of which there is nothing to issue. */
   readonly unrated: readonly string[];
@@ -250,7 +234,7 @@ type ShardDrafts = {
 const draftGroups = (
   shard: Shard,
   { groups, ...lines }: ShardRead,
-  { discounts, ...standing }: Standing & Pick<SeriesState, 'discounts'>,
+  { discounts, creditedCharges, ...standing }: Standing & Pick<SeriesState, 'creditedCharges' | 'discounts'>,
   now: Instant,
 ): ShardDrafts => {
   const byPeriod = linesByPeriod(lines);
@@ -258,8 +242,10 @@ const draftGroups = (
   const due = made.flatMap(({ group, draft }): (DraftToDiscount & { readonly group: InvoiceGroup })[] =>
     draft ? [{ group, draft, discountIds: group.draft?.discountIds ?? [], issuedAt: now }] : [],
   );
-  const discounted = discountInvoices(due, lines.lines, discounts);
+  const back = giveBackOnce(due, creditedCharges);
+  const discounted = discountInvoices(back.drafts, lines.lines, discounts, back.given);
   return {
+    given: back.given,
     drafts: new Map(due.map(({ group }, index) => [group, discounted[index] as DiscountedDraft])),
     settled: made.flatMap(({ settled }) => settled),
     unrated: made.flatMap(({ group, draft }) => (draft || !group.draft ? [] : [group.draft.id])),
@@ -282,16 +268,17 @@ export const discountedInvoices = ({ organizationId }: Shard, { groups, lines }:
 /** What of groups would be issued, with taxes. */
 const taxGroups = (
   { makesDrafts }: Shard,
-  drafts: ShardDrafts['drafts'],
+  { drafts, given }: Pick<ShardDrafts, 'drafts' | 'given'>,
   { taxes, answers }: Pick<ShardContent, 'taxes' | 'answers'>,
   now: Instant,
 ): ShardDrafts['drafts'] =>
   new Map(
     [...drafts].map(([group, { draft, uses }]): [InvoiceGroup, DiscountedDraft] => {
       const answer = answers.size > 0 ? answers.get(draftKey(draft)) : undefined;
+      const how = { answer, given };
       return [
         group,
-        { draft: makesDrafts ? taxUnissued(draft, taxes, now) : taxInvoice(draft, taxes, now, answer), uses },
+        { draft: makesDrafts ? taxUnissued(draft, taxes, now, how) : taxInvoice(draft, taxes, now, how), uses },
       ];
     }),
   );
@@ -305,11 +292,11 @@ const weighed = (drafts: ShardDrafts['drafts']): ReadonlyMap<InvoiceGroup, Weigh
   );
 
 /** What may be given back of a shard, and what that goes by. */
-type Correctable = Pick<SeriesState, 'alreadyBilled' | 'corrected' | 'discounts' | 'givenBack'>;
+type Correctable = Pick<SeriesState, 'alreadyBilled' | 'corrected' | 'creditedCharges' | 'discounts' | 'givenBack'>;
 
 type StandingShard = {
   readonly given: CreditedDeltas;
-  readonly standing: Standing & Pick<SeriesState, 'discounts'>;
+  readonly standing: Standing & Pick<SeriesState, 'creditedCharges' | 'discounts'>;
 };
 
 /** What credit notes give back, and what stands then for the invoices. */
@@ -357,7 +344,7 @@ const waitingDeltas = (shard: Shard, { groups, ...lines }: ShardRead, standing: 
   };
 };
 
-type ShardInvoices = ShardDrafts & Pick<ClosedShard, 'carried' | 'credits' | 'uses' | 'waiting'>;
+type ShardInvoices = Omit<ShardDrafts, 'given'> & Pick<ClosedShard, 'carried' | 'credits' | 'uses' | 'waiting'>;
 
 /**
  * What of groups is issued, with discounts and taxes, and what is given back or carried over. A discount that is used
@@ -372,8 +359,8 @@ const invoicesOf = (shard: Shard, content: ShardContent, state: SeriesState, now
   const carried: CarriedInvoice[] = [];
   const waiting: InvoiceGroup[] = [];
   for (let { groups } = left; ; ) {
-    const { drafts, settled, unrated } = draftGroups(shard, { ...content, groups }, standing, now);
-    const taxed = taxGroups(shard, drafts, content, now);
+    const { settled, unrated, ...drafted } = draftGroups(shard, { ...content, groups }, standing, now);
+    const taxed = taxGroups(shard, drafted, content, now);
     const carriedOn = carryOn(groups, weighed(taxed));
     if (!carriedOn) {
       const ofWaiting = draftGroups(shard, { ...content, groups: waiting }, standing, now).settled;
@@ -388,7 +375,7 @@ const invoicesOf = (shard: Shard, content: ShardContent, state: SeriesState, now
 
 /** What the tax engine says, where the organization goes by it. */
 const askedAnswers = async (
-  { taxEngine, billedPeriods, discountFacts, correctedPeriods }: IssuePorts,
+  { taxEngine, billedPeriods, discountFacts, correctedPeriods, creditedCharges }: IssuePorts,
   shard: Shard,
   { groups, taxes, ...lines }: Omit<ShardContent, 'answers'>,
   now: Instant,
@@ -403,6 +390,7 @@ const askedAnswers = async (
     givenBack: new Set<string>(),
     discounts: await discountFacts(asked),
     corrected: await correctedPeriods(asked),
+    creditedCharges: await creditedCharges(asked),
   };
   const { standing } = creditShard(shard, { ...lines, groups }, state, now);
   const answers = new Map<string, EngineAnswer>();
@@ -411,11 +399,13 @@ const askedAnswers = async (
     let left: readonly InvoiceGroup[] | undefined = waitingDeltas(shard, { ...lines, groups }, standing).groups;
     left;
   ) {
-    const { drafts } = draftGroups(shard, { ...lines, groups: left }, standing, now);
-    const unasked = [...drafts.values()].map(({ draft }) => draft).filter((draft) => !answers.has(draftKey(draft)));
+    const drafted = draftGroups(shard, { ...lines, groups: left }, standing, now);
+    const unasked = [...drafted.drafts.values()]
+      .map(({ draft }) => draft)
+      .filter((draft) => !answers.has(draftKey(draft)));
     const found = await askTaxEngine(taxEngine, shard.organizationId, unasked, taxes, now);
     for (const [key, answer] of found) answers.set(key, answer);
-    const taxed = taxGroups(shard, drafts, { taxes, answers }, now);
+    const taxed = taxGroups(shard, drafted, { taxes, answers }, now);
     left = carryOn(left, weighed(taxed))?.groups;
   }
   return answers;

@@ -8,6 +8,7 @@ import { giveBackShard, leaseShard, shardJobs } from '#platform/work/shard-jobs.
 import { runEnded, type Shard } from '#schemas/billing-run.ts';
 import type { IssuedInvoice } from '#schemas/invoice.ts';
 import type { Instant } from '#schemas/period.ts';
+import { creditedCharges, lockCharged } from '../corrections/credited-charges.postgres.ts';
 import { discountFacts } from '../discounts/discount-facts.postgres.ts';
 import { writeDiscountUses } from '../discounts/discount-uses.postgres.ts';
 import {
@@ -285,10 +286,12 @@ export const createInvoiceStore = (postgres: Postgres, leaseSeconds: number): In
         const stored = await invoiceNumbering.read(client, shard.organizationId);
         const givenBack = await lockCorrected(client, discounted.creditIds);
         const transaction = { query: client.query, organizationId: shard.organizationId };
+        await lockCharged(client, discounted);
+        const charged = await creditedCharges(client, discounted);
         const corrected = await correctedPeriods(transaction, discounted.creditIds, 'lock');
         const discounts = await discountFacts(client, discounted);
         const found = { alreadyBilled, draftIds, draftMinutes, givenBack, corrected, discounts };
-        const state = { head, numbering: stored, ...found };
+        const state = { head, numbering: stored, creditedCharges: charged, ...found };
         const closed = issue(state);
         const { invoices, numbering, drafts, uses, carried } = closed;
         const last = invoices.at(-1);

@@ -8,6 +8,7 @@
  */
 import { isDeepStrictEqual } from 'node:util';
 import type { Shard } from '#schemas/billing-run.ts';
+import { nothingCredited } from '../corrections/credited-charges.ts';
 import {
   type ClosedCount,
   type ClosedShard,
@@ -51,9 +52,10 @@ const stateAfter = ({ head, numbering }: SeriesState, { invoices, numbering: mov
     alreadyBilled: new Set(),
     draftIds: new Set(),
     draftMinutes: 0,
-    // What corrects something is not closed ahead.
+    // What corrects something or takes it back is not closed ahead.
     givenBack: new Set(),
     corrected: nothingCorrected,
+    creditedCharges: nothingCredited,
     // Which discounts there are is read under the lock, and where there are any the shard is closed anew by them.
     discounts: undefined,
   };

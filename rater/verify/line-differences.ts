@@ -1,4 +1,5 @@
 /** A rated line as it is stored against the same line rated again: every value that is another. Pure. */
+import { creditedBeforeIn, printedOf } from '#schemas/credited-line.ts';
 import { formatAmount, formatPreciseAmount } from '#schemas/money.ts';
 import type { Period } from '#schemas/period.ts';
 import { formatQuantity } from '#schemas/quantity.ts';
@@ -126,7 +127,7 @@ export const lineDifferences = (stored: StoredLine, { line, input }: RatedAgain)
   ];
 };
 
-export const printedDifferences = ({ columns: { steps, ...columns } }: PrintedLine, line: RatedLine): Difference[] => [
+const printedLineDifferences = ({ columns: { steps, ...columns } }: PrintedLine, line: RatedLine): Difference[] => [
   ...columnDifferences(columns, {
     description: line.chargeName,
     meter: line.meter ?? nothing,
@@ -137,6 +138,10 @@ export const printedDifferences = ({ columns: { steps, ...columns } }: PrintedLi
   }),
   ...textDifferences('steps', steps, JSON.stringify(line.steps.map(priceStepToJson))),
 ];
+
+/** A credit is printed without what credit notes gave back before. */
+export const printedDifferences = (printed: PrintedLine, line: RatedLine): Difference[] =>
+  printedLineDifferences(printed, printedOf(line, creditedBeforeIn(printed.columns.steps)));
 
 /** Of a line of a delta, which has no steps. */
 export const deltaDifferences = ({ columns: { steps, ...columns } }: PrintedLine, delta: RatedDelta): Difference[] => [

@@ -45,6 +45,7 @@ export const explainExamples = ({ id, invoice, line, charge, customers, meter, p
       invoice_id: invoice.id,
       line_position: position,
       discounts: [],
+      credited_before: null,
       input: {
         ...names,
         position,

@@ -262,6 +262,10 @@ export const Explanation = Type.Object(
     discounts: Type.Array(InvoiceDiscount, {
       description: 'What the invoice took off it, in the order in which it was taken off.',
     }),
+    credited_before: Type.Union([Decimal, Type.Null()], {
+      description:
+        'What the invoice gives back less than `output`, as credit notes gave it back before; null where there is nothing.',
+    }),
     input: RatingInput,
     output: RatingOutput,
     hashes: Type.Union([Hashes, Type.Null()], { description: 'Null for a line from before lines were hashed.' }),

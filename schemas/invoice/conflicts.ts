@@ -29,7 +29,7 @@ export const invoiceConflicts = {
   INVOICE_FULLY_CREDITED: {
     status: 409,
     title: 'Nothing of the invoice is left to credit',
-    cause: 'Its credit notes come to its total already.',
+    cause: 'Its credit notes, and what later invoices give back of it, come to its total already.',
     cure: 'Read them with GET /v1/invoices/{id}/credit-notes. What is to be charged after all is another invoice, POST /v1/invoices.',
   },
   INVOICE_NOT_CREDITABLE: {
@@ -48,7 +48,8 @@ export const invoiceConflicts = {
   INVOICE_NOT_VOIDABLE: {
     status: 409,
     title: 'The invoice can not be voided',
-    cause: 'Something of it was paid, it is voided already, or its total is below zero; the detail says which.',
+    cause:
+      'Something of it was paid or given back by a later invoice, it is voided already, or its total is below zero; the detail says which.',
     cure: 'Credit what was paid with POST /v1/credit-notes and a `settlement`. A total below zero is balanced by another invoice, POST /v1/invoices.',
   },
   INVOICE_FINALIZING: {

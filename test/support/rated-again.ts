@@ -12,11 +12,17 @@ export const expectRatedAgain = async ({ databaseUrl, clickhouseUrl }: Pipeline,
   const { body } = await api('GET', '/v1/invoices?state=issued&limit=1000');
   for (const { id } of body.items) {
     const invoice = (await api('GET', `/v1/invoices/${id}`)).body;
-    for (const { position, amount, description, corrects } of invoice.lines) {
+    for (const { position, amount, description, corrects, steps } of invoice.lines) {
       const explained = await api('GET', `/v1/invoices/${id}/line-items/${position}/explain`);
       const hashes = { is_as_rated: true };
+      // A credit gives back less than was rated where credit notes gave back some before, which its last step says.
+      const last = steps.at(-1)?.kind === 'credited' ? steps.at(-1) : undefined;
+      const credited_before = explained.body.credited_before;
+      expect(Number(credited_before ?? 0), description).toBe(Number(last?.amount ?? 0));
+      const rated = explained.body.output?.amount;
+      if (last) expect(Number(amount).toFixed(4)).toBe((Number(rated) + Number(credited_before)).toFixed(4));
       expect(explained.body, description).toMatchObject(
-        corrects ? { delta: { corrects }, hashes } : { output: { amount }, delta: null, hashes },
+        corrects ? { delta: { corrects }, hashes } : { output: { amount: last ? rated : amount }, delta: null, hashes },
       );
     }
   }

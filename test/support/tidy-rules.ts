@@ -66,6 +66,7 @@ const eachPath = (judge: (path: string) => string | undefined) => (files: readon
 const sharedWithApi: ReadonlySet<string> = new Set([
   'invoicer/credits/issue-credit.ts',
   'invoicer/credits/credit-notes.postgres.ts',
+  'invoicer/corrections/credited-charges.postgres.ts',
   'invoicer/discounts/discount-facts.postgres.ts',
   'invoicer/taxes/tax-facts.postgres.ts',
 ]);

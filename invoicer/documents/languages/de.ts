@@ -64,6 +64,7 @@ export const de: DocumentWords = {
     flat: 'Grundpreis',
     prorated: 'Anteil des Zeitraums',
     credit: 'Gutschrift für nicht genutzte Zeit',
+    credited: 'Durch Gutschriften bereits erstattet',
     free: 'Inklusive',
     packages: 'Pakete',
     events: 'Je Ereignis',

@@ -64,6 +64,7 @@ export const en: DocumentWords = {
     flat: 'Flat fee',
     prorated: 'Part of the period',
     credit: 'Credit for unused time',
+    credited: 'Given back by credit notes already',
     free: 'Included',
     packages: 'Packages',
     events: 'Per event',

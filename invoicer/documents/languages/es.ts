@@ -64,6 +64,7 @@ export const es: DocumentWords = {
     flat: 'Cuota fija',
     prorated: 'Parte del período',
     credit: 'Abono por tiempo no utilizado',
+    credited: 'Ya abonado con notas de crédito',
     free: 'Incluido',
     packages: 'Paquetes',
     events: 'Por evento',

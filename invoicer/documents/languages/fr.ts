@@ -64,6 +64,7 @@ export const fr: DocumentWords = {
     flat: 'Forfait',
     prorated: 'Part de la période',
     credit: 'Crédit pour le temps non utilisé',
+    credited: 'Déjà remboursé par des avoirs',
     free: 'Inclus',
     packages: 'Lots',
     events: 'Par événement',

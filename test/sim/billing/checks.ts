@@ -4,6 +4,7 @@ import { createHash } from 'node:crypto';
 import type { Decimal } from 'decimal.js';
 import type { HeldDiscount } from '#schemas/coupon.ts';
 import type { CreditNote } from '#schemas/credit-note.ts';
+import { creditedBefore } from '#schemas/credited-line.ts';
 import type { InvoiceLine, IssuedInvoice } from '#schemas/invoice.ts';
 import { formatAmount } from '#schemas/money.ts';
 import { formatQuantity } from '#schemas/quantity.ts';
@@ -21,6 +22,7 @@ import {
   standingAt,
   stretchesOf,
 } from './brute-bill.ts';
+import { expectGivenOnce } from './given-once.ts';
 import { type Facts, meters } from './random-world.ts';
 import type { PeriodRecord, Tables } from './tables.ts';
 
@@ -139,7 +141,8 @@ export const createChecks = (tables: Tables, facts: Facts, sent: readonly SentUs
       for (const line of lines.filter((one) => one.billingPeriodId === billingPeriodId)) {
         const sum = root.sums.get(line.chargeCode ?? '') ?? { amount: new Exact(0), quantity: new Exact(0) };
         root.sums.set(line.chargeCode ?? '', {
-          amount: sum.amount.add(decimal(line.amount)),
+          // What credit notes gave back before is told apart from what a credit came to.
+          amount: sum.amount.add(decimal(line.amount)).sub(decimal(creditedBefore(line))),
           quantity: sum.quantity.add(formatQuantity(line.quantity)),
         });
       }
@@ -304,6 +307,7 @@ export const createChecks = (tables: Tables, facts: Facts, sent: readonly SentUs
       [...tables.periods.values()].filter(({ state }) => state === 'reported').map(({ correctsId }) => correctsId),
     );
     counts.reported = reported.size;
+    expectGivenOnce(tables);
     for (const one of facts.subscribed) {
       const own = [...roots.values()].filter(({ subscription }) => subscription === one.name);
       const fees = new Map<string, Decimal>();

@@ -5,6 +5,7 @@ import { addAmounts, sumAmounts, zeroAmount } from '#schemas/money.ts';
 import type { CreditedLines, CreditedParts } from '../../../invoicer/corrections/credit-lines.ts';
 import type { CreditDb, IssueCreditPorts, LockedInvoice } from '../../../invoicer/credits/issue-credit.ts';
 import type { Process } from '../scheduler.ts';
+import { givenBackBy } from './charges-ahead.ts';
 import { periodsIn } from './cut-store.ts';
 import { invoiceOf, organizationId, type Tables } from './tables.ts';
 import { begin, commit, type Locks, underLock, type World } from './world.ts';
@@ -53,10 +54,12 @@ export const lockedOf = (tables: Tables, invoiceId: string): LockedInvoice => {
   const state = tables.states.get(invoiceId);
   assert(invoice && state, `the invoice ${invoiceId} is issued`);
   const customer = tables.customers.get(invoice.customerId);
+  const credited = creditedOf(tables, invoiceId);
   return {
     invoice,
     state,
-    credited: creditedOf(tables, invoiceId),
+    credited,
+    givenBack: givenBackBy(tables, invoiceId, credited),
     isTakenBack: isTakenBack(tables, invoiceId),
     clockNow: tables.clocks.get(customer?.clockId ?? '')?.now ?? null,
     language: null,

@@ -4,29 +4,9 @@ import { type AppliedTax, parsePercentage } from '#schemas/tax-rate.ts';
 import { type BilledBefore, type BilledLine, givenBackOf } from '../../../invoicer/corrections/billed-before.ts';
 import type { DiscountedInvoices, DiscountFacts, TakenBack } from '../../../invoicer/discounts/discount-facts.ts';
 import type { ChargedTaxes, TaxedInvoices, TaxFacts } from '../../../invoicer/taxes/tax-facts.ts';
+import { chargesOf, issuedLines } from './charges-ahead.ts';
 import { periodsIn } from './cut-store.ts';
 import { invoiceOf, type PeriodRecord, type Tables } from './tables.ts';
-
-/** The charge in advance that a credit takes back some of. */
-const chargeOf = (tables: Tables, { timing, part, subscriptionId }: PeriodRecord): PeriodRecord | undefined =>
-  timing === 'delta'
-    ? undefined
-    : periodsIn(tables).find(
-        (one) =>
-          one.timing === 'advance' &&
-          one.subscriptionId === subscriptionId &&
-          one.part.billing.end === part.billing.end &&
-          one.part.span.start === part.pricedAt,
-      );
-
-const chargesOf = (tables: Tables, creditIds: readonly string[]): [string, PeriodRecord][] =>
-  creditIds.flatMap((id): [string, PeriodRecord][] => {
-    const charge = chargeOf(tables, tables.periods.get(id) as PeriodRecord);
-    return charge ? [[id, charge]] : [];
-  });
-
-const issuedLines = (tables: Tables, { id, invoiceId }: PeriodRecord): InvoiceLine[] =>
-  (invoiceOf(tables, invoiceId)?.lines ?? []).filter(({ billingPeriodId }) => billingPeriodId === id);
 
 const takenBackOf = (tables: Tables, charge: PeriodRecord): TakenBack => {
   const lines = issuedLines(tables, charge).filter(({ discounts }) => discounts.length > 0);

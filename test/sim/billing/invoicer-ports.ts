@@ -16,6 +16,7 @@ import type {
 } from '../../../invoicer/issuing/close-period.ts';
 import type { CorrectedPeriods } from '../../../invoicer/issuing/credit-deltas.ts';
 import type { Process } from '../scheduler.ts';
+import { chargesOf, creditedChargesOf } from './charges-ahead.ts';
 import { creditsIn, lockedOf } from './credit-ports.ts';
 import { billedWith, periodsIn } from './cut-store.ts';
 import { deltasBefore, discountFactsOf, taxFactsOf } from './facts.ts';
@@ -211,13 +212,15 @@ export const invoicerPorts = (world: World, process: Process, locks: Locks): Iss
     taxFacts: (invoices) => call('taxes', () => taxFactsOf(tables, invoices)),
     taxEngine: () => assert.fail('no engine is asked'),
     correctedPeriods: ({ creditIds }) => call('what is corrected', () => correctedPeriodsOf(tables, creditIds)),
+    creditedCharges: ({ creditIds }) => call('what is credited', () => creditedChargesOf(tables, creditIds)),
     discountFacts: (invoices) => call('discounts', () => discountFactsOf(tables, invoices)),
     commit: async (shard, issue, hour, _elapsedMs, holdsOn, discounted): Promise<ClosedCount> => {
       const transaction = begin(process);
       const what = `issue ${shard.runId} ${shard.shardNumber}`;
       await underLock(world, locks, transaction, 'series', what, () => {});
       const deltas = deltasOf(tables, discounted.creditIds);
-      const corrected = new Set(deltas.flatMap((delta) => correctedInvoices(tables, delta)));
+      const charged = chargesOf(tables, discounted.creditIds).flatMap(([, { invoiceId }]) => invoiceId ?? []);
+      const corrected = new Set([...deltas.flatMap((delta) => correctedInvoices(tables, delta)), ...charged]);
       for (const id of [...corrected].toSorted())
         await underLock(world, locks, transaction, `state ${id}`, `lock ${id}`, () => {});
       const closed = await underLock(world, locks, transaction, 'series', what, () => {
@@ -229,6 +232,7 @@ export const invoicerPorts = (world: World, process: Process, locks: Locks): Iss
           draftMinutes: 0,
           givenBack: new Set(deltas.filter((delta) => isGivenBack(tables, delta)).map(({ id }) => id)),
           corrected: correctedPeriodsOf(tables, discounted.creditIds),
+          creditedCharges: creditedChargesOf(tables, discounted.creditIds),
           discounts: discountFactsOf(tables, discounted),
         };
         return issue(state);

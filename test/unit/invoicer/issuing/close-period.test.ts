@@ -1,6 +1,7 @@
 import { expect, it } from 'vitest';
 import type { Shard } from '#schemas/billing-run.ts';
 import { defaultNumberFormat } from '#schemas/number-format.ts';
+import { nothingCredited } from '../../../../invoicer/corrections/credited-charges.ts';
 import { plainTerms } from '../../../../invoicer/invoices/draft-invoice.ts';
 import type { ClosedShard, InvoiceGroup } from '../../../../invoicer/issuing/close-period.ts';
 import { nothingCorrected } from '../../../../invoicer/issuing/credit-deltas.ts';
@@ -51,6 +52,7 @@ const closed = async (makesDrafts: boolean, draftMinutes: number): Promise<Close
     taxEngine: async () => new Map(),
     discountFacts: async () => undefined,
     correctedPeriods: async () => nothingCorrected,
+    creditedCharges: async () => nothingCredited,
     commit: async (_shard, issue) => {
       const head = { number: 0, hash: '0'.repeat(64) };
       result = issue({
@@ -59,6 +61,7 @@ const closed = async (makesDrafts: boolean, draftMinutes: number): Promise<Close
         alreadyBilled: new Set(),
         givenBack: new Set(),
         corrected: nothingCorrected,
+        creditedCharges: nothingCredited,
         draftIds: new Set(),
         draftMinutes,
         discounts: undefined,

@@ -3,6 +3,7 @@
 import { describe, expect, it } from 'vitest';
 import type { Shard } from '#schemas/billing-run.ts';
 import { defaultNumberFormat } from '#schemas/number-format.ts';
+import { nothingCredited } from '../../../../invoicer/corrections/credited-charges.ts';
 import { plainTerms } from '../../../../invoicer/invoices/draft-invoice.ts';
 import type { ClosedShard, InvoiceGroup, IssuePorts, SeriesState } from '../../../../invoicer/issuing/close-period.ts';
 import { nothingCorrected } from '../../../../invoicer/issuing/credit-deltas.ts';
@@ -49,6 +50,7 @@ const organization = (count: number, more: Partial<IssuePorts> = {}) => {
     alreadyBilled: new Set(),
     givenBack: new Set(),
     corrected: nothingCorrected,
+    creditedCharges: nothingCredited,
     draftIds: new Set(),
     draftMinutes: 0,
     discounts: undefined,
@@ -69,6 +71,7 @@ const organization = (count: number, more: Partial<IssuePorts> = {}) => {
     putBack: async (shard) => void waiting.unshift(shard),
     linesBefore: async () => [],
     correctedPeriods: async () => nothingCorrected,
+    creditedCharges: async () => nothingCredited,
     ratedLines: async () => [],
     invoiceGroups: async ({ shardNumber }) => {
       told.push(`read ${shardNumber}`);
