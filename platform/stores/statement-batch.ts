@@ -18,15 +18,7 @@ export type Statement = {
 };
 
 /** What the driver has at run time and its types leave out. */
-type Field = Readonly<Record<string, unknown>>;
-type Gathered = pg.QueryResult & {
-  readonly addFields: (fields: readonly Field[]) => void;
-  readonly parseRow: (values: readonly unknown[]) => pg.QueryResultRow;
-  readonly addRow: (row: pg.QueryResultRow) => void;
-  readonly addCommandComplete: (message: { readonly text: string }) => void;
-};
-const { Result, utils } = pg as unknown as {
-  readonly Result: new (rowMode: undefined, types: typeof pg.types) => Gathered;
+const { utils } = pg as unknown as {
   readonly utils: { readonly prepareValue: (value: unknown) => string | Buffer | null };
 };
 type Wire = {
@@ -44,6 +36,41 @@ type Wire = {
 export const wireValues = (values: readonly unknown[]): Statement['values'] =>
   values.map((value) => utils.prepareValue(value));
 
+/** How rows of a statement are read. */
+type Shape = {
+  readonly fields: pg.FieldDef[];
+  readonly columns: readonly { readonly name: string; readonly parse: (text: string) => unknown }[];
+};
+
+const shapeOf = (fields: pg.FieldDef[]): Shape => ({
+  fields,
+  columns: fields.map(({ name, dataTypeID }) => ({ name, parse: pg.types.getTypeParser(dataTypeID, 'text') })),
+});
+const noRows = shapeOf([]);
+
+/**
+ * Of what each connection has prepared and carried out: it is not described again. PostgreSQL refuses to go on with a
+ * prepared statement whose rows would have another shape now (0A000), and such a connection is closed.
+ */
+const shapes = new WeakMap<pg.Connection, Map<string, Shape>>();
+
+const rowOf = ({ columns }: Shape, values: readonly (string | null)[]): pg.QueryResultRow => {
+  const row: pg.QueryResultRow = {};
+  for (const [index, { name, parse }] of columns.entries()) {
+    const value = values[index] ?? null;
+    row[name] = value === null ? null : parse(value);
+  }
+  return row;
+};
+
+/** Command, and rows: `INSERT 0 1`, `SELECT 5`, `COMMIT`. */
+const tagShape = /^([A-Z]+)(?:.* (\d+))?$/;
+
+const resultOf = (tag: string, rows: pg.QueryResultRow[], { fields }: Shape): pg.QueryResult => {
+  const [, command = tag, count] = tagShape.exec(tag) ?? [];
+  return { command, rowCount: count === undefined ? null : Number(count), oid: 0, rows, fields };
+};
+
 /**
  * To be given to `client.query`. `settle` is told the results; or, behind a fault, those of the statements before it.
  */
@@ -51,13 +78,17 @@ export const createBatch = (
   statements: readonly Statement[],
   settle: (results: readonly pg.QueryResult[], fault: unknown) => void,
 ): pg.Submittable => {
-  const results: Gathered[] = [];
-  let current = new Result(undefined, pg.types);
+  const results: pg.QueryResult[] = [];
+  let known = new Map<string, Shape>();
+  let rows: pg.QueryResultRow[] = [];
+  let described: Shape | undefined;
   let unreadable: unknown;
+  const nameOf = (): string | undefined => statements[results.length]?.name;
+  const shape = (): Shape => described ?? known.get(nameOf() ?? '') ?? noRows;
   const batch = {
     // The driver notes under these what PostgreSQL says it has prepared: always the first one that has no result yet.
     get name() {
-      return statements[results.length]?.name;
+      return nameOf();
     },
     get text() {
       return statements[results.length]?.text;
@@ -66,6 +97,8 @@ export const createBatch = (
     callback: (fault: unknown): void => settle(results, fault ?? undefined),
     submit: (connection: pg.Connection): void => {
       const to = connection as unknown as Wire;
+      known = shapes.get(connection) ?? known;
+      shapes.set(connection, known);
       const prepared = new Set<string | undefined>();
       to.stream.cork();
       for (const { name, text, values } of statements) {
@@ -73,24 +106,28 @@ export const createBatch = (
         if (!isPrepared) to.parse({ name, text });
         prepared.add(name);
         to.bind({ statement: name, values });
-        to.describe({ type: 'P' });
+        if (name === undefined || !known.has(name)) to.describe({ type: 'P' });
         to.execute();
       }
       to.sync();
       to.stream.uncork();
     },
-    handleRowDescription: ({ fields }: { readonly fields: readonly Field[] }): void => current.addFields(fields),
-    handleDataRow: ({ fields }: { readonly fields: readonly unknown[] }): void => {
+    handleRowDescription: ({ fields }: { readonly fields: pg.FieldDef[] }): void => {
+      described = shapeOf(fields);
+    },
+    handleDataRow: ({ fields }: { readonly fields: readonly (string | null)[] }): void => {
       try {
-        if (unreadable === undefined) current.addRow(current.parseRow(fields));
+        if (unreadable === undefined) rows.push(rowOf(shape(), fields));
       } catch (error) {
         unreadable = error;
       }
     },
-    handleCommandComplete: (message: { readonly text: string }): void => {
-      current.addCommandComplete(message);
-      results.push(current);
-      current = new Result(undefined, pg.types);
+    handleCommandComplete: ({ text }: { readonly text: string }): void => {
+      const [name, of] = [nameOf(), shape()];
+      if (name !== undefined) known.set(name, of);
+      results.push(resultOf(text, rows, of));
+      rows = [];
+      described = undefined;
     },
     handleError: (fault: unknown): void => batch.callback(fault),
     handleReadyForQuery: (): void => batch.callback(unreadable),

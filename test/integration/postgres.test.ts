@@ -92,6 +92,28 @@ it('of statements that are asked for in one go, those behind one that fails are 
   expect(await pidOf(owner)).toBe(pid);
 });
 
+it('rows whose shape a migration changed fail once, and are read as they are from then on', async () => {
+  await owner.query('CREATE TABLE shaped (id integer, tags text[])');
+  await owner.query("INSERT INTO shaped VALUES (1, '{a,b}'), (2, NULL)");
+  const pool = connect(1);
+  const read = () => pool.transaction((client) => client.query('SELECT * FROM shaped WHERE id > $1 ORDER BY id', [0]));
+  const pid = await pidOf(pool);
+  const before = [
+    { id: 1, tags: ['a', 'b'] },
+    { id: 2, tags: null },
+  ];
+  for (const result of [await read(), await read()])
+    expect(result).toMatchObject({ command: 'SELECT', rowCount: 2, rows: before });
+  expect(await pidOf(pool)).toBe(pid);
+  await owner.query('ALTER TABLE shaped DROP COLUMN tags, ADD COLUMN size bigint NOT NULL DEFAULT 7');
+  await expect(read()).rejects.toMatchObject({ code: '0A000' });
+  expect((await read()).rows).toEqual([
+    { id: 1, size: 7n },
+    { id: 2, size: 7n },
+  ]);
+  await pool.close();
+});
+
 it('what is deferred comes before what is asked for behind it, and its fault undoes the transaction: with the next statement, or the COMMIT', async () => {
   await owner.query('CREATE TABLE deferred (id integer PRIMARY KEY)');
   const add = 'INSERT INTO deferred VALUES ($1)';
