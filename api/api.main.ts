@@ -3,7 +3,7 @@ import { createAuthenticateLink } from '#platform/access/authenticate-link.ts';
 import { createRateLimit } from '#platform/access/rate-limit.ts';
 import { createOpenSigningSecret } from '#platform/access/signing-secret.ts';
 import { createDigest } from '#platform/audit/audit-entry.ts';
-import { recordChange } from '#platform/audit/record-change.ts';
+import { lookAhead, recordChange } from '#platform/audit/record-change.ts';
 import { loadConfig, secretsOf } from '#platform/config/config.ts';
 import { corsOf } from '#platform/http/cors.ts';
 import { listen } from '#platform/http/http.ts';
@@ -111,6 +111,7 @@ await runProcess(log, config.shutdownMsMax, async () => {
       postgres,
       answers,
       recordChange,
+      lookAhead,
       digestOf,
       cursors: createCursors(config.keyPepper),
       vault,

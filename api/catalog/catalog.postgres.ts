@@ -106,16 +106,18 @@ export const catalogStore = {
     planBy(db, lookUpColumn('pln', idOrCode, 'code'), idOrCode),
   /**
    * The plan as it is when its row is locked, against changes of its versions too: what is read is the row that was
-   * locked, by its id. `to` subscribe is shared with others who do.
+   * locked, whose names stay meanwhile, by a statement that begins behind the lock and goes with it. `to` subscribe is
+   * shared with others who do.
    */
   lockPlan: async (db: Db, idOrCode: string, to: 'change' | 'subscribe'): Promise<Plan | undefined> => {
     const column = lookUpColumn('pln', idOrCode, 'code');
-    const { rows } = await db.query<{ id: string }>(
-      `SELECT id FROM plans WHERE organization_id = $1 AND ${column} = $2
+    const locking = db.query(
+      `SELECT 1 FROM plans WHERE organization_id = $1 AND ${column} = $2
        FOR ${to === 'change' ? 'NO KEY UPDATE' : 'SHARE'}`,
       [db.organizationId, idOrCode],
     );
-    return rows[0] && planById(db, rows[0].id);
+    const [{ rowCount }, plan] = await Promise.all([locking, planBy(db, column, idOrCode)]);
+    return rowCount ? plan : undefined;
   },
   /** How long a subscription to the version lasts at least. */
   minimumTerm: async (db: Db, planVersionId: string): Promise<Interval | null> => {

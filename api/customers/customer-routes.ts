@@ -92,7 +92,7 @@ export const customerRoutes = ({ get, list, change }: Routes, ports: CustomerPor
       answers: { 201: WrittenCustomer },
       failures: ['CUSTOMER_ALREADY_EXISTS', 'CUSTOMER_ERASED'],
     },
-    async ({ db, body, nowMs }) => {
+    async ({ db, body, nowMs, lookAhead }) => {
       const { external_id: externalId, currency = null, parent_id: parent, metadata = {} } = body;
       refuseIdForm(externalId, 'external_id');
       const { timeZone = 'UTC', language = null, paymentDays = null } = readGiven(body);
@@ -104,8 +104,11 @@ export const customerRoutes = ({ get, list, change }: Routes, ports: CustomerPor
       const minimumAmounts = readMinimumAmounts(body.minimum_invoice_amounts ?? null);
       const printed = { invoicing, issuingEntityId, invoiceDefaults: body.invoice_defaults ?? null, minimumAmounts };
       const terms = { currency, timeZone, language, paymentDays, ...printed, parentId, tax, metadata };
+      const customer = { externalId, personal: personalOf(body), ...terms };
       const row = found(
-        await customers.addCustomer(db, { externalId, personal: personalOf(body), ...terms }, new Date(nowMs)),
+        await customers.addCustomer(db, customer, new Date(nowMs), (objectId) =>
+          lookAhead({ objectType: 'customer', objectId }),
+        ),
         'CUSTOMER_ALREADY_EXISTS',
       );
       return { ...created('customer', '/v1/customers', customerJson(row)), personalOf: row };

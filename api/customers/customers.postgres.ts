@@ -266,11 +266,15 @@ export const createCustomerStore = (vault: Vault) => {
 
   return {
     customerList,
-    /** Undefined where the external id is taken. */
+    /**
+     * Undefined where the external id is taken. `whileLast` is called with its id while the last statement that writes
+     * it is on its way.
+     */
     addCustomer: async (
       db: Db,
       customer: CustomerContent & { readonly externalId: string },
       now: Date,
+      whileLast: (id: string) => void = () => {},
     ): Promise<Customer | undefined> => {
       const id = newId('cus');
       const ownKey = await vault.newOwnKey(db, db.organizationId, id);
@@ -280,7 +284,7 @@ export const createCustomerStore = (vault: Vault) => {
         placeOf(db.organizationId, id, ownKey),
         toBytes(customer.personal, details),
       );
-      const { rows } = await db.query<StoredCustomer>(
+      const adding = db.query<StoredCustomer>(
         `WITH c AS (
            INSERT INTO customers (id, organization_id, external_id, personal, currency, time_zone, language,
              payment_days, invoicing, parent_id, metadata, version, created_at, updated_at, issuing_entity_id,
@@ -314,7 +318,8 @@ export const createCustomerStore = (vault: Vault) => {
           customer.minimumAmounts,
         ],
       );
-      return one(db, rows[0]);
+      whileLast(id);
+      return one(db, (await adding).rows[0]);
     },
     /** By id or external id; `lock` holds the row until the transaction ends. */
     customer: async (db: Db, idOrExternalId: string, lock?: 'lock'): Promise<Customer | undefined> => {

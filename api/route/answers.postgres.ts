@@ -9,14 +9,15 @@
  *   4. keep the answer, sealed, as it may hold a secret or personal fields; these by the key of their customer, so that
  *      they are gone with it.
  *
- * The lock is asked for in a statement of its own: the look-up then sees whatever the last holder committed. It goes to
- * PostgreSQL with the BEGIN before it, and with the savepoint that a refusal goes back to, in one round trip. Rejected:
- * recovery points (brandur's rocket-rides); all effects lie in one database, so one transaction is enough.
+ * The lock is asked for in a statement of its own: the look-up then sees whatever the last holder committed. Both go to
+ * PostgreSQL with the BEGIN before them, and with the savepoint that a refusal goes back to, in one round trip; what is
+ * kept goes with the entries before it and the COMMIT behind it in another one. Rejected: recovery points (brandur's
+ * rocket-rides); all effects lie in one database, so one transaction is enough.
  */
 import { hash } from 'node:crypto';
 import { isUnderOwnKey } from '#platform/secrets/encryption.ts';
 import type { Place, Vault } from '#platform/secrets/vault.ts';
-import type { OrganizationPostgres, Queryable } from '#platform/stores/postgres.ts';
+import type { OrganizationPostgres, Queryable, Transaction } from '#platform/stores/postgres.ts';
 import { FailureError, failures } from '#schemas/failures.ts';
 
 /** What is sent, and sent again. */
@@ -83,7 +84,7 @@ export type AnswerStore = {
   readonly once: (
     db: OrganizationPostgres,
     once: Once,
-    work: (client: Queryable) => Promise<Answer>,
+    work: (client: Transaction) => Promise<Answer>,
     refuse: (failure: FailureError) => Answer,
   ) => Promise<{ readonly answer: Answer; readonly replayed: boolean }>;
   /** Forgets what is older than it has to be; says how many. */
@@ -91,18 +92,21 @@ export type AnswerStore = {
 };
 
 export const createAnswerStore = (postgres: Queryable, vault: Vault): AnswerStore => {
-  const kept = async (
-    client: Queryable,
-    organizationId: string,
-    { key, fingerprint, nowMs }: Once,
-  ): Promise<Answer | undefined> => {
+  const lookUp = async (client: Queryable, organizationId: string, { key, nowMs }: Once) => {
     const { rows } = await client.query<AnswerRow>(
       `SELECT i.fingerprint, i.status, i.headers, i.body, i.customer_id, k.wrapped FROM idempotency_keys i
        LEFT JOIN customer_keys k ON k.organization_id = i.organization_id AND k.customer_id = i.customer_id
        WHERE i.organization_id = $1 AND i.key = $2 AND i.expires_at > $3`,
       [organizationId, key, new Date(nowMs)],
     );
-    const row = rows[0];
+    return rows[0];
+  };
+  const answerOf = async (
+    client: Queryable,
+    organizationId: string,
+    { key, fingerprint }: Once,
+    row: AnswerRow | undefined,
+  ): Promise<Answer | undefined> => {
     if (!row) return undefined;
     if (!row.fingerprint.equals(fingerprint)) throw new FailureError('IDEMPOTENCY_KEY_REUSED');
     const { status, headers, body, customer_id: id, wrapped } = row;
@@ -112,12 +116,13 @@ export const createAnswerStore = (postgres: Queryable, vault: Vault): AnswerStor
     return { status, headers, body: await vault.open(client, placeOf(organizationId, key, personalOf), body) };
   };
   const keep = async (
-    client: Queryable,
+    client: Transaction,
     organizationId: string,
     { key, fingerprint, nowMs }: Once,
     answer: Answer,
   ): Promise<void> => {
-    await client.query(
+    const body = await vault.seal(client, placeOf(organizationId, key, answer.personalOf), answer.body);
+    client.defer(
       `INSERT INTO idempotency_keys (organization_id, key, fingerprint, status, headers, body, created_at, expires_at,
          customer_id)
        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
@@ -129,7 +134,7 @@ export const createAnswerStore = (postgres: Queryable, vault: Vault): AnswerStor
         fingerprint,
         answer.status,
         answer.headers,
-        await vault.seal(client, placeOf(organizationId, key, answer.personalOf), answer.body),
+        body,
         new Date(nowMs),
         new Date(nowMs + answerHoursMax * 3_600_000),
         answer.personalOf?.id ?? null,
@@ -137,32 +142,36 @@ export const createAnswerStore = (postgres: Queryable, vault: Vault): AnswerStor
     );
   };
   const attempt = async (
-    client: Queryable,
-    work: (client: Queryable) => Promise<Answer>,
+    client: Transaction,
+    work: (client: Transaction) => Promise<Answer>,
     refuse: (failure: FailureError) => Answer,
   ) => {
     try {
       return await work(client);
     } catch (error) {
       if (!(error instanceof FailureError) || failures[error.code].status >= 500) throw error;
-      await client.query('ROLLBACK TO SAVEPOINT work');
+      client.defer('ROLLBACK TO SAVEPOINT work', []);
       return refuse(error);
     }
   };
   return {
-    kept: (db, once) => kept(db, db.organizationId, once),
+    kept: async (db, once) => answerOf(db, db.organizationId, once, await lookUp(db, db.organizationId, once)),
     once: (db, once, work, refuse) =>
-      db.transaction(
-        async (client, [lock]) => {
-          if (!lock?.rows[0]?.locked) throw new FailureError('IDEMPOTENCY_KEY_IN_USE');
-          const earlier = await kept(client, db.organizationId, once);
-          if (earlier) return { answer: earlier, replayed: true };
-          const answer = await attempt(client, work, refuse);
-          await keep(client, db.organizationId, once, answer);
-          return { answer, replayed: false };
-        },
-        [`SELECT pg_try_advisory_xact_lock(${lockNumberOf(db.organizationId, once.key)}) AS locked`, 'SAVEPOINT work'],
-      ),
+      db.transaction(async (client) => {
+        const { organizationId } = db;
+        const locking = client.query<{ locked: boolean }>('SELECT pg_try_advisory_xact_lock($1) AS locked', [
+          lockNumberOf(organizationId, once.key),
+        ]);
+        client.defer('SAVEPOINT work', []);
+        const lookingUp = lookUp(client, organizationId, once);
+        const [{ rows }, row] = await Promise.all([locking, lookingUp]);
+        if (!rows[0]?.locked) throw new FailureError('IDEMPOTENCY_KEY_IN_USE');
+        const earlier = await answerOf(client, organizationId, once, row);
+        if (earlier) return { answer: earlier, replayed: true };
+        const answer = await attempt(client, work, refuse);
+        await keep(client, organizationId, once, answer);
+        return { answer, replayed: false };
+      }),
     purge: async (nowMs) => {
       const { rows } = await postgres.query<{ gone: bigint }>('SELECT purge_idempotency_keys($1) AS gone', [
         new Date(nowMs),

@@ -19,16 +19,18 @@ export type PlanChangePorts = {
   readonly catalog: Pick<CatalogStore, 'lockPlan' | 'versionTerms'>;
 };
 
+export const requireActive = (plan: Plan | undefined): Plan => {
+  const known = found(plan, 'PLAN_NOT_FOUND');
+  if (known.state !== 'active') throw new FailureError('PLAN_NOT_ACTIVE');
+  return known;
+};
+
 /** What is subscribed to: the active version of a plan or add-on, which stays active until the transaction ends. */
 export const activePlan = async (
   { catalog }: { readonly catalog: Pick<CatalogStore, 'lockPlan'> },
   db: Db,
   idOrCode: string,
-): Promise<Plan> => {
-  const plan = found(await catalog.lockPlan(db, idOrCode, 'subscribe'), 'PLAN_NOT_FOUND');
-  if (plan.state !== 'active') throw new FailureError('PLAN_NOT_ACTIVE');
-  return plan;
-};
+): Promise<Plan> => requireActive(await catalog.lockPlan(db, idOrCode, 'subscribe'));
 
 /** A subscription is charged in one currency, for good. */
 export const requirePricedIn = (terms: PlanTermsJson, currency: string, field: string): void => {

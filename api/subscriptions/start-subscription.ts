@@ -16,7 +16,7 @@ import type { Db } from '../route/define-route.ts';
 import { found, readInstant, refuseFaults } from '../route/resource-fields.ts';
 import { addOnNamed, requireGoesWith, requireQuantity } from './change-add-ons.ts';
 import { aheadMsMax } from './change-instant.ts';
-import { activePlan, requirePricedIn } from './change-subscription-plan.ts';
+import { requireActive, requirePricedIn } from './change-subscription-plan.ts';
 import type {
   NewSubscription as NewSubscriptionRow,
   Subscription,
@@ -120,7 +120,13 @@ export const decideStart = async (
   { hourMs, world, lock }: { readonly hourMs: Instant; readonly world: World; readonly lock?: 'lock' },
 ): Promise<DecidedStart> => {
   const { customer_id: customer, billing_anchor: anchor = 'calendar', seats = 1, metadata = {} } = asked;
-  const payer = found(await customers.payer(db, customer, lock), 'CUSTOMER_NOT_FOUND');
+  // Both in one round trip. Until the subscription is there, no other version becomes active: it takes the one that is
+  // active then.
+  const [payerFound, planFound] = await Promise.all([
+    customers.payer(db, customer, lock),
+    catalog.lockPlan(db, asked.plan, 'subscribe'),
+  ]);
+  const payer = found(payerFound, 'CUSTOMER_NOT_FOUND');
   if (payer.clock && world !== 'test') throw new FailureError('TEST_CLOCK_NEEDS_SANDBOX');
   if (lock && payer.isArchived) throw new FailureError('CUSTOMER_ARCHIVED');
   const nowMs = payer.clock?.now ?? hourMs;
@@ -131,8 +137,7 @@ export const decideStart = async (
   const { timeZone } = payer;
   const trial = trialOf(asked.trial, startedAt, timeZone, faults);
   refuseFaults(faults);
-  // Until the subscription is there, no other version becomes active: it takes the one that is active then.
-  const plan = await activePlan({ catalog }, db, asked.plan);
+  const plan = requireActive(planFound);
   if (plan.kind === 'add_on') throw new FailureError('PLAN_IS_ADD_ON');
   const currency = currencyOf(payer, plan.terms, asked.currency);
   const interval = mainInterval(plan.terms.charges);
@@ -165,10 +170,11 @@ export const startSubscription = async (
   db: Db,
   asked: Asked,
   at: { readonly hourMs: Instant; readonly world: World },
+  whileLast?: (id: string) => void,
 ): Promise<Subscription> => {
   const { subscription, nowMs } = await decideStart(ports, db, asked, { ...at, lock: 'lock' });
   return found(
-    await ports.subscriptions.addSubscription(db, subscription, new Date(nowMs)),
+    await ports.subscriptions.addSubscription(db, subscription, new Date(nowMs), whileLast),
     'SUBSCRIPTION_ALREADY_ACTIVE',
   );
 };

@@ -74,9 +74,11 @@ export const subscriptionRoutes = (
         'TEST_CLOCK_NEEDS_SANDBOX',
       ],
     },
-    async ({ db, body, caller, nowMs }) => {
+    async ({ db, body, caller, nowMs, lookAhead }) => {
       const at = { hourMs: nowMs, world: caller.world };
-      const row = await startSubscription({ customers, subscriptions, catalog }, db, body, at);
+      const row = await startSubscription({ customers, subscriptions, catalog }, db, body, at, (objectId) =>
+        lookAhead({ objectType: 'subscription', objectId }),
+      );
       return created('subscription', '/v1/subscriptions', subscriptionJson(row, hourOf(row, nowMs)), {
         lasting: () => lastingJson(row),
       });

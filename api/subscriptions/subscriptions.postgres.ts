@@ -182,12 +182,18 @@ export const subscriptionStore = {
   subscriptionList,
   /**
    * Undefined where the customer has a subscription to the plan that is not over when the new one begins. The caller
-   * has locked the customer's row, so of two at once one wins.
+   * has locked the customer's row, so of two at once one wins. `whileLast` is called with its id while the last
+   * statement that writes it is on its way.
    */
-  addSubscription: async (db: Db, subscription: NewSubscription, now: Date): Promise<Subscription | undefined> => {
+  addSubscription: async (
+    db: Db,
+    subscription: NewSubscription,
+    now: Date,
+    whileLast: (id: string) => void = () => {},
+  ): Promise<Subscription | undefined> => {
     const { customerId, planId, startedAt, endedAt, canceledAt, trialEndsAt, cycle, changes } = subscription;
     const id = newId('sub');
-    const added = await db.query(
+    const adding = db.query(
       `INSERT INTO subscriptions (id, organization_id, customer_id, plan_version_id, currency, state, started_at,
          interval_unit, interval_count, billing_anchor, time_zone, metadata, version, created_at, updated_at, seats,
          has_changes, trial_ends_at, trial_end_action, ended_at, canceled_at, cancellation_refund, test_clock_id,
@@ -220,9 +226,12 @@ export const subscriptionStore = {
         subscription.testClockId,
       ],
     );
-    if (!added.rowCount) return undefined;
+    if (changes.length === 0) whileLast(id);
+    if (!(await adding).rowCount) return undefined;
     if (changes.length === 0) return begun(id, subscription, now.getTime());
-    await db.query(insertChanges, [db.organizationId, id, now, JSON.stringify(changeRows(changes))]);
+    const changing = db.query(insertChanges, [db.organizationId, id, now, JSON.stringify(changeRows(changes))]);
+    whileLast(id);
+    await changing;
     return subscriptionOf(db, id);
   },
   subscription: subscriptionOf,

@@ -6,7 +6,8 @@
  *      stored of it now, and how many entries it has. The caller's transaction holds the rows of these objects locked,
  *      so that neither moves until it ends;
  *   2. where no head was free, wait for one;
- *   3. in one statement, write entries, outbox and head.
+ *   3. in one statement, write entries, outbox and head. It goes with what the caller's transaction does next, which is
+ *      its COMMIT as a rule.
  *
  * The outbox says that there is something to tell of an object; what is told, and to whom, is read when it is
  * delivered. A lane's rows become visible in the order of their sequence, as its head is locked until the commit. So a
@@ -18,7 +19,7 @@ import { idOfAudited } from '#schemas/audited-object.ts';
 import { type AuditedObject, type AuditedType, auditedObjects } from '#schemas/audited-objects.ts';
 import { newId } from '../process/ids.ts';
 import { bigintArray, textArray } from '../stores/array-parameters.ts';
-import type { Queryable } from '../stores/postgres.ts';
+import type { Queryable, Transaction } from '../stores/postgres.ts';
 import { type Actor, auditColumns } from './audit.ts';
 import { auditHash, type ChainedEntry, type Change, canonicalVersion } from './audit-entry.ts';
 import {
@@ -33,14 +34,33 @@ import {
 } from './audit-lanes.ts';
 import { storedDigest } from './stored-digest.ts';
 
-/** The transaction of a change, and whose audit log it goes into. */
-type ChangeTransaction = Queryable & { readonly organizationId: string };
+/** The transaction of a change, and whose audit log it goes into. What it can defer is sent with its COMMIT. */
+type ChangeTransaction = Queryable & Partial<Pick<Transaction, 'defer'>> & { readonly organizationId: string };
+
+export type ChangedObject = Pick<Change, 'objectType' | 'objectId'>;
+
+/** What the first step gave for this object, and for no other. */
+export type LookedAhead = ChangedObject & { readonly locked: Promise<Locked> };
+
+/**
+ * The first step by itself, for who has just asked for the last statement that writes the object, and does not wait for
+ * it: so both go to PostgreSQL together.
+ */
+export type LookAhead = (transaction: ChangeTransaction, object: ChangedObject) => LookedAhead;
+
+export const lookAhead: LookAhead = (transaction, object) => {
+  const locked = lockHead(transaction, [object]);
+  // Where the statement before it refuses, nobody asks what came of this one.
+  locked.catch(() => {});
+  return { ...object, locked };
+};
 
 export type RecordChange = (
   transaction: ChangeTransaction,
   actor: Actor,
   changes: readonly Change[],
   nowMs: number,
+  ahead?: LookedAhead,
 ) => Promise<void>;
 
 type ObjectState = { readonly entries: number; readonly digest: string | undefined };
@@ -71,10 +91,12 @@ const lockStatement = (types: readonly string[]): string => {
 };
 
 /** The head is undefined where all are held. */
+type Locked = { readonly head: LockedHead | undefined; readonly states: ReadonlyMap<string, ObjectState> };
+
 const lockHead = async (
   { query, organizationId }: ChangeTransaction,
-  changes: readonly Change[],
-): Promise<{ head: LockedHead | undefined; states: ReadonlyMap<string, ObjectState> }> => {
+  changes: readonly ChangedObject[],
+): Promise<Locked> => {
   const types = [...new Set(changes.map(({ objectType }) => objectType))].sort();
   const ids = [...new Set(changes.map(({ objectId }) => objectId))];
   const { rows } = await query<StateRow>(lockStatement(types), [organizationId, ids]);
@@ -116,7 +138,7 @@ const insertEntries = `WITH written AS (
   UPDATE audit_heads SET last_sequence = $19, head_hash = $20 WHERE organization_id = $1 AND lane = $2`;
 
 const writeEntries = async (
-  { query, organizationId }: ChangeTransaction,
+  { query, defer, organizationId }: ChangeTransaction,
   { lane }: LockedHead,
   entries: readonly ChainedEntry[],
   nowMs: number,
@@ -124,7 +146,7 @@ const writeEntries = async (
   const texts = (of: (entry: ChainedEntry) => string | null): Buffer => textArray(entries.map(of));
   const numbers = (of: (entry: ChainedEntry) => number): Buffer => bigintArray(entries.map(of));
   const last = entries.at(-1);
-  await query(insertEntries, [
+  const values = [
     organizationId,
     lane,
     new Date(nowMs),
@@ -146,7 +168,9 @@ const writeEntries = async (
     texts(({ action }) => (action === laneOpened ? null : newId('evt'))),
     last?.sequence,
     last?.hash,
-  ]);
+  ];
+  if (defer) defer(insertEntries, values);
+  else await query(insertEntries, values);
 };
 
 const opening = (organizationId: string, lane: number, nowMs: number): Omit<Unchained, 'id'> => ({
@@ -163,11 +187,15 @@ const opening = (organizationId: string, lane: number, nowMs: number): Omit<Unch
   storedDigest: undefined,
 });
 
+const isOf = (ahead: LookedAhead, changes: readonly Change[]): boolean =>
+  changes.every(({ objectType, objectId }) => objectType === ahead.objectType && objectId === ahead.objectId);
+
 /** In order. The changes of one call may be of several objects, and several of one object. */
-export const recordChange: RecordChange = async (transaction, actor, changes, nowMs) => {
+export const recordChange: RecordChange = async (transaction, actor, changes, nowMs, ahead) => {
   if (changes.length === 0) return;
   const { organizationId } = transaction;
-  const { head: free, states } = await lockHead(transaction, changes);
+  const isKnown = ahead !== undefined && isOf(ahead, changes);
+  const { head: free, states } = await (isKnown ? ahead.locked : lockHead(transaction, changes));
   const head = free ?? (await waitForHead(transaction, organizationId));
   const numbers = new Map<string, number>();
   const entries = changes.map((change): Omit<Unchained, 'id'> => {

@@ -3,6 +3,7 @@ import pg from 'pg';
 import { parseJsonText } from '../json/json-text.ts';
 import { within } from '../process/clock.ts';
 import type { Log } from '../process/log.ts';
+import { createPipeline } from './pipeline.ts';
 import { isPassing, UnavailableError } from './retry.ts';
 
 export type Queryable = {
@@ -13,15 +14,20 @@ export type Queryable = {
   ) => Promise<pg.QueryResult<R>>;
 };
 
-export type Postgres = Queryable & {
+/**
+ * Statements with values that are asked for in one go, none waiting for the other, are one round trip, and are carried
+ * out in their order; once one fails, those behind it fail too.
+ */
+export type Transaction = Queryable & {
   /**
-   * Runs `work` in one transaction: commits its result or rolls everything back. `opening` are statements without
-   * parameters, of texts of ours alone, that go with the BEGIN in one round trip; `work` is given what each gave.
+   * A statement whose result nobody needs. It goes with the next one, or with the COMMIT; where it fails, so does that.
    */
-  readonly transaction: <T>(
-    work: (client: Queryable, opened: readonly pg.QueryResult[]) => Promise<T>,
-    opening?: readonly string[],
-  ) => Promise<T>;
+  readonly defer: (text: string, values: readonly unknown[]) => void;
+};
+
+export type Postgres = Queryable & {
+  /** Runs `work` in one transaction: commits its result or rolls everything back. */
+  readonly transaction: <T>(work: (client: Transaction) => Promise<T>) => Promise<T>;
   /**
    * The same for one organization: row-level security shows its statements the rows of that organization alone.
    * `millrace_app` sees no row of a tenant without it.
@@ -199,22 +205,29 @@ export const connectPostgres = (
       giveBack?.();
     }
   };
+  const begin = ['BEGIN', ...transactionSettings];
   const bound = (organizationId: string): OrganizationPostgres => ({
     organizationId,
     query: (text, values) => lend(organizationId, (client) => client.query(statementOf(text, values))),
-    transaction: (work, opening = []) =>
+    transaction: (work) =>
       lend(organizationId, async (client) => {
+        const pipeline = createPipeline(client);
+        for (const text of begin) pipeline.defer(statementOf(text, []));
         try {
-          const begun: unknown = await client.query(['BEGIN', ...transactionSettings, ...opening].join('; '));
-          const opened = Array.isArray(begun) ? (begun as pg.QueryResult[]).slice(1 + transactionSettings.length) : [];
-          const result = await work({ query: (text, values) => client.query(statementOf(text, values)) }, opened);
-          const { command } = await client.query('COMMIT');
+          const result = await work({
+            query: <R extends pg.QueryResultRow>(text: string, values?: readonly unknown[]) =>
+              pipeline.query(statementOf(text, values)) as Promise<pg.QueryResult<R>>,
+            defer: (text, values) => pipeline.defer(statementOf(text, values)),
+          });
+          const { command } = await pipeline.query(statementOf('COMMIT', []));
           // A COMMIT after a statement that failed, and whose fault was passed over, is answered ROLLBACK and no error.
           assert.equal(command, 'COMMIT', 'a transaction with a failed statement was to be committed');
           return result;
         } catch (error) {
           // What it is still busy with would only be waited for once more.
           if (isHung(error)) throw new RollbackError(error);
+          pipeline.drop();
+          if (!pipeline.hasSent()) throw error;
           await client.query('ROLLBACK').catch(() => {
             throw new RollbackError(error);
           });

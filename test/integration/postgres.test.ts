@@ -65,6 +65,90 @@ it('a transaction in which a statement failed does not pass for committed, whoev
   expect((await owner.query('SELECT id FROM passed_over')).rows).toEqual([]);
 });
 
+it('of statements that are asked for in one go, those behind one that fails are not carried out, and the connection goes on', async () => {
+  await owner.query('CREATE TABLE together (id integer)');
+  const add = 'INSERT INTO together VALUES ($1) RETURNING id';
+  const after = "SELECT $1::integer AS n, 'prepared behind a fault' AS text";
+  const pid = await pidOf(owner);
+  const failed = owner.transaction(async (client) => {
+    const asked = [client.query(add, [1]), client.query('SELECT 1 / $1::integer', [0]), client.query(after, [3])];
+    const [first, second, third] = await Promise.allSettled(asked);
+    expect(first).toMatchObject({ status: 'fulfilled', value: { rows: [{ id: 1 }], rowCount: 1 } });
+    expect(second).toMatchObject({ status: 'rejected', reason: { code: '22012' } });
+    expect(third).toMatchObject({ status: 'rejected', reason: { code: '22012' } });
+    return 'done';
+  });
+  await expect(failed).rejects.toThrow('to be committed');
+  const rows = await owner.transaction(async (client) => {
+    const asked = [client.query(after, [4]), client.query(add, [5]), client.query(after, [6])];
+    return (await Promise.all(asked)).map((result) => result.rows[0]);
+  });
+  expect(rows).toEqual([
+    { n: 4, text: 'prepared behind a fault' },
+    { id: 5 },
+    { n: 6, text: 'prepared behind a fault' },
+  ]);
+  expect((await owner.query('SELECT id FROM together')).rows).toEqual([{ id: 5 }]);
+  expect(await pidOf(owner)).toBe(pid);
+});
+
+it('rows whose shape a migration changed fail once, and are read as they are from then on', async () => {
+  await owner.query('CREATE TABLE shaped (id integer, tags text[])');
+  await owner.query("INSERT INTO shaped VALUES (1, '{a,b}'), (2, NULL)");
+  const pool = connect(1);
+  const read = () => pool.transaction((client) => client.query('SELECT * FROM shaped WHERE id > $1 ORDER BY id', [0]));
+  const pid = await pidOf(pool);
+  const before = [
+    { id: 1, tags: ['a', 'b'] },
+    { id: 2, tags: null },
+  ];
+  for (const result of [await read(), await read()])
+    expect(result).toMatchObject({ command: 'SELECT', rowCount: 2, rows: before });
+  expect(await pidOf(pool)).toBe(pid);
+  await owner.query('ALTER TABLE shaped DROP COLUMN tags, ADD COLUMN size bigint NOT NULL DEFAULT 7');
+  await expect(read()).rejects.toMatchObject({ code: '0A000' });
+  expect((await read()).rows).toEqual([
+    { id: 1, size: 7n },
+    { id: 2, size: 7n },
+  ]);
+  await pool.close();
+});
+
+it('what is deferred comes before what is asked for behind it, and its fault undoes the transaction: with the next statement, or the COMMIT', async () => {
+  await owner.query('CREATE TABLE deferred (id integer PRIMARY KEY)');
+  const add = 'INSERT INTO deferred VALUES ($1)';
+  const ids = 'SELECT id FROM deferred WHERE id > $1 ORDER BY id';
+  const seen = await owner.transaction(async (client) => {
+    client.defer(add, [1]);
+    const { rows } = await client.query(ids, [0]);
+    client.defer(add, [2]);
+    return rows;
+  });
+  expect(seen).toEqual([{ id: 1 }]);
+  const before = owner.transaction(async (client) => {
+    client.defer(add, [3]);
+    client.defer(add, [2]);
+    return client.query(ids, [0]);
+  });
+  await expect(before).rejects.toMatchObject({ code: '23505' });
+  const last = owner.transaction(async (client) => {
+    await client.query(add, [4]);
+    client.defer(add, [1]);
+  });
+  await expect(last).rejects.toMatchObject({ code: '23505' });
+  const dropped = owner.transaction(async (client) => {
+    client.defer(add, [5]);
+    throw new Error('given up');
+  });
+  await expect(dropped).rejects.toThrow('given up');
+  const texts = owner.transaction(async (client) => {
+    client.defer(add, [6]);
+    await client.query('DELETE FROM deferred WHERE id = 1; DELETE FROM deferred WHERE id = 2');
+  });
+  await expect(texts).resolves.toBeUndefined();
+  expect((await owner.query(ids, [0])).rows).toEqual([{ id: 6 }]);
+});
+
 it('[I25] one connection serves each organization as that one: after a fault, a rollback and a statement for nobody', async () => {
   const pool = connect(1);
   const [first, second] = [pool.forOrganization('org_1'), pool.forOrganization('org_2')];
