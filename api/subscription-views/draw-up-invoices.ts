@@ -178,8 +178,9 @@ export const partsAsDrawn = (
   parts: readonly RatedPart[],
   invoices: readonly Pick<InvoiceAhead, 'parts'>[],
 ): readonly RatedPart[] => {
-  const drawn = new Map(invoices.flatMap((invoice) => invoice.parts).map((one) => [one.part, one]));
-  return parts.map((one) => drawn.get(one.part) ?? one);
+  const idOf = ({ subscription, part }: RatedPart): string => periodIdOf(subscription.id, part);
+  const drawn = new Map(invoices.flatMap((invoice) => invoice.parts).map((one) => [idOf(one), one.known]));
+  return parts.map((one) => ({ ...one, known: drawn.get(idOf(one)) ?? one.known }));
 };
 
 /** Of lines that a subscription is charged which is not there yet; in the order in which they fall due. */

@@ -137,7 +137,7 @@ beforeAll(async () => {
   await set('auto_explain.log_min_duration', '0');
   logStart = statSync(logPath(own.home, 'postgres')).size;
   await superuser.query('SELECT pg_reload_conf()');
-}, 240_000);
+}, 900_000);
 afterAll(async () => {
   await pipeline?.stop();
   await superuser?.end();

@@ -36,7 +36,7 @@ const failureOf = async (seed: number, bug?: PlantedBug): Promise<string | undef
 
 describe('ingest in simulation', () => {
   it(`[I1] [I2] [I3] [I4] [I5] [I8] [I9] hold under ${seeds.length} seeds of crashes, loss, delay, repetition and outages`, {
-    timeout: 60_000 + 30 * seeds.length,
+    timeout: 300_000 + 200 * seeds.length,
   }, async () => {
     for (const seed of seeds) {
       const failure = await failureOf(seed);

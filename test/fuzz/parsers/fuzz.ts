@@ -73,7 +73,7 @@ export const problemOf = (format: Format, one: FuzzCase): Judged => {
 };
 
 const shrinkTriesMax = 60_000;
-const shrinkMsMax = 10_000;
+const shrinkMsMax = 60_000;
 /**
  * Up to here every part of a body is tried, wherever it begins and ends: what stands between two braces goes at once.
  */
