@@ -1,5 +1,4 @@
 /** Which invoices ahead would not be issued, and what they leave to later ones: by the code that issues. Pure. */
-import { periodIdOf } from '#schemas/billing-period.ts';
 import type { Currency } from '#schemas/currency.ts';
 import type { DraftInvoice } from '#schemas/invoice.ts';
 import { type Amount, zeroAmount } from '#schemas/money.ts';
@@ -8,7 +7,7 @@ import { type Carryable, carryOn } from '../../invoicer/invoices/carry-over.ts';
 import type { GroupedPeriod } from '../../invoicer/invoices/grouped-periods.ts';
 import { timingOrder } from '../../invoicer/invoices/invoice-rows.ts';
 import type { DueTogether } from './due-together.ts';
-import type { RatedPart } from './rate-upcoming.ts';
+import { partIdOf, type RatedPart } from './rate-upcoming.ts';
 
 /** What would be one invoice, with what earlier ones leave to it. */
 export type AheadGroup = Carryable & {
@@ -41,17 +40,15 @@ const inOrderOf =
       part.item,
       part.span.start,
       Number(part.timing === 'once' && part.isCounted),
-      periodIdOf(subscription.id, part),
+      partIdOf({ subscription, part }),
     ];
     const [own, other] = [keys(a), keys(b)];
     const at = own.findIndex((key, index) => key !== other[index]);
     return at < 0 ? 0 : (own[at] as string | number) < (other[at] as string | number) ? -1 : 1;
   };
 
-const idOf = ({ subscription, part }: RatedPart): string => periodIdOf(subscription.id, part);
-
 const periodOf = (rated: RatedPart): GroupedPeriod => ({
-  billingPeriodId: idOf(rated),
+  billingPeriodId: partIdOf(rated),
   customerId: rated.subscription.customerId,
   subscriptionId: rated.subscription.id,
   planVersionId: rated.part.planVersionId,
@@ -76,7 +73,7 @@ export const groupsAhead = (set: readonly DueTogether[], minimumOf: MinimumOf): 
   const ordered = [...Map.groupBy(set, ({ payerId }) => payerId)].flatMap(([payerId, own]) =>
     own.flatMap(({ parts }) => parts).toSorted(inOrderOf(payerId)),
   );
-  const ranks = new Map(ordered.map((rated, rank) => [idOf(rated), rank]));
+  const ranks = new Map(ordered.map((rated, rank) => [partIdOf(rated), rank]));
   const rankOf = ({ billingPeriodId }: GroupedPeriod): number => ranks.get(billingPeriodId) ?? 0;
   return set.map((due, place): AheadGroup => {
     const { payerId: customerId, billedWith, dueAt, parts } = due;
@@ -90,7 +87,7 @@ export const groupsAhead = (set: readonly DueTogether[], minimumOf: MinimumOf): 
       minimum,
       parties: { customerId, currency },
       periods: rated.map(periodOf).toSorted((a, b) => rankOf(a) - rankOf(b)),
-      creditIds: rated.filter(({ part }) => part.timing === 'credit').map(idOf),
+      creditIds: rated.filter(({ part }) => part.timing === 'credit').map(partIdOf),
       ...(minimum !== undefined && minimum > zeroAmount && { carry: { billedWith, minimum, dueAt, goesOn, ranks } }),
     });
   });
@@ -127,7 +124,9 @@ export type PartsOf = (group: AheadGroup) => readonly RatedPart[];
 
 /** Of the groups of a set: the parts of their periods, whichever group had them first. */
 export const partsOfSet = (set: readonly DueTogether[]): PartsOf => {
-  const parts = new Map(set.flatMap(({ parts: own }) => own.map((rated): [string, RatedPart] => [idOf(rated), rated])));
+  const parts = new Map(
+    set.flatMap(({ parts: own }) => own.map((rated): [string, RatedPart] => [partIdOf(rated), rated])),
+  );
   const at = (dueAt: Instant, rated: RatedPart): RatedPart => ({ ...rated, part: { ...rated.part, dueAt } });
   return ({ periods, due }) => [
     ...periods.flatMap(({ billingPeriodId }) => {

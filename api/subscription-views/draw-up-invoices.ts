@@ -26,7 +26,7 @@ import {
   partsOfSet,
 } from './carry-ahead.ts';
 import { type DueTogether, dueTogether } from './due-together.ts';
-import type { RatedPart } from './rate-upcoming.ts';
+import { partIdOf, type RatedPart } from './rate-upcoming.ts';
 import type { UpcomingSubscription } from './upcoming-parts.ts';
 
 export type DrawUpPorts = ReduceDraftPorts & {
@@ -55,7 +55,7 @@ type Terms = ReadonlyMap<string, InvoiceTerms>;
 
 const draftOf = (group: AheadGroup, parts: readonly RatedPart[], terms: Terms, watermark: bigint): DraftInvoice => {
   const { customerId, currency } = group.parties;
-  const rated = new Map(parts.map((part): [string, RatedPart] => [periodIdOf(part.subscription.id, part.part), part]));
+  const rated = new Map(parts.map((part): [string, RatedPart] => [partIdOf(part), part]));
   const periods = group.periods.map((period): RatedPeriod => {
     const { known = [], ofUsage = [] } = rated.get(period.billingPeriodId) ?? {};
     return { ...period, watermark, lines: [...known, ...ofUsage] };
@@ -178,9 +178,8 @@ export const partsAsDrawn = (
   parts: readonly RatedPart[],
   invoices: readonly Pick<InvoiceAhead, 'parts'>[],
 ): readonly RatedPart[] => {
-  const idOf = ({ subscription, part }: RatedPart): string => periodIdOf(subscription.id, part);
-  const drawn = new Map(invoices.flatMap((invoice) => invoice.parts).map((one) => [idOf(one), one.known]));
-  return parts.map((one) => ({ ...one, known: drawn.get(idOf(one)) ?? one.known }));
+  const drawn = new Map(invoices.flatMap((invoice) => invoice.parts).map((one) => [partIdOf(one), one.known]));
+  return parts.map((one) => ({ ...one, known: drawn.get(partIdOf(one)) ?? one.known }));
 };
 
 /** Of lines that a subscription is charged which is not there yet; in the order in which they fall due. */

@@ -1,9 +1,8 @@
 /** What of parts that lie ahead, and of what waits, is one invoice: as the cut of a run places it. Pure. */
-import { periodIdOf } from '#schemas/billing-period.ts';
 import type { Instant } from '#schemas/period.ts';
 import type { Payer } from '../../rater/run/payer-statements.ts';
 import { type DueGroup, placeCarried } from '../../rater/run/place-carried.ts';
-import type { RatedPart } from './rate-upcoming.ts';
+import { partIdOf, type RatedPart } from './rate-upcoming.ts';
 
 /** Parts of one payer and currency, that fall due together. */
 export type DueTogether = {
@@ -49,9 +48,7 @@ const groupOf = (all: readonly Due[], consolidated: ReadonlySet<string>): DueGro
 /** What waits, each with when it falls due; what nothing that lies ahead takes up is left out. */
 const placed = (waiting: readonly Due[], due: readonly Due[], consolidated: ReadonlySet<string>): Due[] => {
   const groups = [...Map.groupBy(due, (one) => `${one.dueAt} ${nameOf(one)}`).values()];
-  const byId = new Map(
-    waiting.map((one): [string, Due] => [periodIdOf(one.rated.subscription.id, one.rated.part), one]),
-  );
+  const byId = new Map(waiting.map((one): [string, Due] => [partIdOf(one.rated), one]));
   const places = placeCarried(
     [...byId].map(([id, { payerId, billedWith, currency, rated }]) => ({
       id,

@@ -3,6 +3,7 @@
  * same prices, and over usage as far as it is measured. A part that can't be rated as things stand says so, and stops
  * no other.
  */
+import { periodIdOf } from '#schemas/billing-period.ts';
 import type { DuePart } from '#schemas/due-parts.ts';
 import type { Instant } from '#schemas/period.ts';
 import { isPeriodBound } from '#schemas/period-bound.ts';
@@ -44,6 +45,10 @@ export type RatedPart = UpcomingPart & {
   readonly ofUsage: readonly RatedLine[];
   readonly failure: string | undefined;
 };
+
+/** The id that its billing period has, or would have. */
+export const partIdOf = ({ subscription, part }: Pick<UpcomingPart, 'part' | 'subscription'>): string =>
+  periodIdOf(subscription.id, part);
 
 type MeasureUsage = (query: Pick<QuantityQuery, 'spans' | 'measures'>) => Promise<Quantities>;
 

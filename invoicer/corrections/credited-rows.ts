@@ -15,7 +15,7 @@ import {
   type IssuedCreditLine,
   type NamedParts,
 } from './credited-charges.ts';
-import { isOfCharge, unwrittenCredits, writtenCredits } from './unwritten-credits.ts';
+import { isOfCharge, isTakenBack, unwrittenCredits, writtenCredits } from './unwritten-credits.ts';
 
 const partsOf = (alias: string): string =>
   `'amount', ${alias}.amount::text, 'discounts', ${alias}.discounts, 'taxes', ${alias}.taxes`;
@@ -44,7 +44,7 @@ SELECT c.id AS credit_id, i.currency, l.charge_code, ${lineColumns}, (${notesOf(
   (${creditsOfLine}) AS credits
 FROM (${credits}) c CROSS JOIN LATERAL (
     SELECT a.* FROM billing_periods a
-    WHERE a.timing = 'advance' AND a.organization_id = $1 AND ${isOfCharge('c', 'a')}
+    WHERE ${isTakenBack}
       AND EXISTS (SELECT 1 FROM credit_notes n WHERE n.invoice_id = a.invoice_id) OFFSET 0
   ) a CROSS JOIN LATERAL (
     SELECT l.* FROM invoice_lines l WHERE l.invoice_id = a.invoice_id AND l.billing_period_id = a.id AND l.amount > 0
@@ -60,7 +60,7 @@ export const creditedOfUnwritten = statementOf(unwrittenCredits);
 /** The invoices of what the credits among `$2` take back. */
 export const chargedInvoices = `FROM (${writtenCredits}) c CROSS JOIN LATERAL (
     SELECT a.invoice_id FROM billing_periods a
-    WHERE a.timing = 'advance' AND a.organization_id = $1 AND ${isOfCharge('c', 'a')} OFFSET 0
+    WHERE ${isTakenBack} OFFSET 0
   ) a JOIN invoice_states s ON s.invoice_id = a.invoice_id`;
 
 /** Of the lines of the invoice `$2`. */

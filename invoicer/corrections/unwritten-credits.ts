@@ -45,6 +45,8 @@ export const isOfCharge = (credit: string, charge: string): string =>
     AND ${charge}.interval_unit = ${credit}.interval_unit AND ${charge}.interval_count = ${credit}.interval_count
     AND ${charge}.counted IS NOT DISTINCT FROM ${credit}.counted`;
 
+/** Whether the billing period `a` is what the credit `c` takes back. */
+export const isTakenBack = `a.timing = 'advance' AND a.organization_id = $1 AND ${isOfCharge('c', 'a')}`;
+
 /** The billing periods `a` that credits `c` take back. */
-export const takenBackBy = `billing_periods a ON a.timing = 'advance' AND a.organization_id = $1
-    AND ${isOfCharge('c', 'a')}`;
+export const takenBackBy = `billing_periods a ON ${isTakenBack}`;
