@@ -1,6 +1,6 @@
 // Reads vitest's reports of a run and of the second run of its failed files. `counts` prints passed and failed; `files`
 // the files to run again (none where they are too many to be bad luck); `names` each test that failed or was left out,
-// and the ten slowest files.
+// with the beginning of what it said, and the ten slowest files.
 //
 // Three things that a green run could hide count as failed: a test that was skipped, a file that never ran, and a test
 // that passes only when it runs again. The last may stand in `unstable-tests.json`, by its name and with the reason.
@@ -10,6 +10,7 @@ import { join, relative } from 'node:path';
 const [folder, what] = process.argv.slice(2);
 const filesMax = 3;
 const slowestMax = 10;
+const messageLengthMax = 1_000;
 
 const read = (name) => {
   const path = join(folder, `${name}.json`);
@@ -29,6 +30,13 @@ const testsOf = (files) =>
       ? file.assertionResults.map((test) => [idOf(file, test), test.status])
       : [[`${pathOf(file)}: ${file.message.slice(0, 300)}`, 'failed']],
   );
+
+const saidOf = (id) =>
+  first
+    .flatMap((file) => file.assertionResults.map((test) => [idOf(file, test), test.failureMessages?.join('\n') ?? '']))
+    .find(([other, text]) => other === id && text !== '')?.[1]
+    .slice(0, messageLengthMax)
+    .replaceAll(/^/gm, '    ');
 
 const later = new Map(testsOf(again));
 const verdictOf = (id, status) => {
@@ -55,7 +63,12 @@ if (what === 'counts') {
   const files = first.filter((file) => file.status === 'failed').map(pathOf);
   console.log(files.length <= filesMax ? files.join(' ') : '');
 } else {
-  for (const [id, verdict] of verdicts) if (verdict !== 'passed') console.log(`${verdict.toUpperCase()}  ${id}`);
+  for (const [id, verdict] of verdicts) {
+    if (verdict === 'passed') continue;
+    console.log(`${verdict.toUpperCase()}  ${id}`);
+    const said = saidOf(id);
+    if (said) console.log(said);
+  }
   console.log('The slowest files:');
   for (const file of slowest()) console.log(`  ${secondsOf(file).toFixed(1).padStart(6)} s  ${pathOf(file)}`);
 }

@@ -80,7 +80,6 @@ const nobody = '';
  * many texts are sent as they are.
  */
 const preparedMax = 500;
-const names = new Map<string, string>();
 
 /**
  * What a statement begins with whose best plan depends on its values, as of lists whose filters leave ten rows or a
@@ -88,16 +87,19 @@ const names = new Map<string, string>();
  */
 export const plannedForValues = '/* planned for its values */';
 
-/** A statement with parameters, under the name that it is prepared by; one without is sent as it is. */
-const statementOf = (text: string, values: readonly unknown[] | undefined): pg.QueryConfig => {
-  if (values === undefined) return { text };
-  if (text.startsWith(plannedForValues)) return { text, values: values as unknown[] };
-  let name = names.get(text);
-  if (name === undefined && names.size < preparedMax) {
-    name = `s${names.size}`;
-    names.set(text, name);
-  }
-  return { ...(name === undefined ? {} : { name }), text, values: values as unknown[] };
+/** Gives a statement with parameters the name that its pool prepares it by; one without is sent as it is. */
+const createNaming = () => {
+  const names = new Map<string, string>();
+  return (text: string, values: readonly unknown[] | undefined): pg.QueryConfig => {
+    if (values === undefined) return { text };
+    if (text.startsWith(plannedForValues)) return { text, values: values as unknown[] };
+    let name = names.get(text);
+    if (name === undefined && names.size < preparedMax) {
+      name = `s${names.size}`;
+      names.set(text, name);
+    }
+    return { ...(name === undefined ? {} : { name }), text, values: values as unknown[] };
+  };
 };
 
 /** A migration changed what a prepared statement gives, and this connection has it as it was. */
@@ -183,6 +185,7 @@ export const connectPostgres = (
     organizationOf.set(client, nobody);
     client.on('error', (error) => options.log.debug({ err: error }, 'PostgreSQL closed a connection'));
   });
+  const statementOf = createNaming();
   const share = createShare(Math.max(1, Math.ceil(options.poolMax / 2)), waitMsMax);
   /** Lends a connection that is bound to the organization. One whose state is not known any more is closed. */
   const lend = async <T>(organizationId: string, work: (client: pg.PoolClient) => Promise<T>): Promise<T> => {

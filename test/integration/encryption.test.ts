@@ -5,6 +5,7 @@ import { newId } from '#platform/process/ids.ts';
 import { SealBrokenError, unwrapDataKey } from '#platform/secrets/encryption.ts';
 import { masterKeysFrom, type Place } from '#platform/secrets/vault.ts';
 import type { Queryable } from '#platform/stores/postgres.ts';
+import { lockWaiters } from '../support/lock-waiters.ts';
 import { until } from '../support/pipeline.ts';
 import {
   addAnswer,
@@ -132,12 +133,7 @@ describe('the first data key of an organization', () => {
       await vaultWith().seal(client, answerOf(db.organizationId, 'a'), Buffer.from('a'));
       second = addSealedCustomers(db, 1);
       await until(
-        async () =>
-          (
-            await database.owner.query(
-              "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE 'INSERT INTO data_keys%'",
-            )
-          ).rowCount,
+        async () => (await database.owner.query(lockWaiters("query LIKE 'INSERT INTO data_keys%'"))).rowCount,
         (count) => count === 1,
       );
     });

@@ -14,6 +14,7 @@ import { type MasterKeys, masterKeysFrom } from '#platform/secrets/vault.ts';
 import type { Postgres } from '#platform/stores/postgres.ts';
 import { sealedColumns } from '#schemas/sealed-columns.ts';
 import { type Customer, createCustomerStore } from '../../api/customers/customers.postgres.ts';
+import { lockWaiters } from '../support/lock-waiters.ts';
 import { until } from '../support/pipeline.ts';
 import { compileCache } from '../support/quick.ts';
 import {
@@ -299,13 +300,7 @@ describe('npm run rotate-keys', () => {
         await client.query(locked, [value]);
         const { child, finished } = startCommand(settings, ...words);
         await until(
-          async () =>
-            (
-              await database.owner.query(
-                "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE $1",
-                [statement],
-              )
-            ).rowCount,
+          async () => (await database.owner.query(lockWaiters('query LIKE $1'), [statement])).rowCount,
           (count) => count === 1,
         );
         child.kill('SIGKILL');
@@ -316,7 +311,8 @@ describe('npm run rotate-keys', () => {
         async () =>
           (
             await database.owner.query(
-              "SELECT 1 FROM pg_stat_activity WHERE state = 'active' AND query LIKE $1 AND pid <> pg_backend_pid()",
+              `SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND state = 'active' AND query LIKE $1
+                 AND pid <> pg_backend_pid()`,
               [statement],
             )
           ).rowCount,

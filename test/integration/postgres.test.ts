@@ -114,6 +114,17 @@ it('rows whose shape a migration changed fail once, and are read as they are fro
   await pool.close();
 });
 
+it('statements beyond the number that a pool prepares are sent as they are, and leave those of another pool alone', async () => {
+  const prepared = async (pool: typeof owner): Promise<number> =>
+    (await pool.query<{ n: number }>('SELECT count(*)::integer AS n FROM pg_prepared_statements')).rows[0]?.n ?? 0;
+  const [one, other] = [connect(1), connect(1)];
+  for (let n = 0; n < 510; n += 1) expect((await one.query(`SELECT $1::integer + ${n} AS sum`, [1])).rowCount).toBe(1);
+  expect(await prepared(one)).toBe(500);
+  await other.query('SELECT $1::integer AS own', [1]);
+  expect(await prepared(other)).toBe(1);
+  await Promise.all([one.close(), other.close()]);
+});
+
 it('what is deferred comes before what is asked for behind it, and its fault undoes the transaction: with the next statement, or the COMMIT', async () => {
   await owner.query('CREATE TABLE deferred (id integer PRIMARY KEY)');
   const add = 'INSERT INTO deferred VALUES ($1)';

@@ -10,6 +10,7 @@ import { migrateAll } from '#platform/stores/migrate.ts';
 import { connectPostgres, loginUrl, type Postgres, type Queryable } from '#platform/stores/postgres.ts';
 import { verifyChains } from '../../../api/verify/verify-chains.postgres.ts';
 import { freshStores } from '../../support/fresh-stores.ts';
+import { lockWaiters } from '../../support/lock-waiters.ts';
 import { databasePassword, until } from '../../support/pipeline.ts';
 import { verifyAll } from '../../support/tampering.ts';
 
@@ -99,7 +100,7 @@ const openOne = async (): Promise<void> => {
     waiting = makeCustomer();
     waiting.catch(() => {});
     await until(
-      () => owner.query("SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND usename = 'millrace_app'"),
+      () => owner.query(lockWaiters("usename = 'millrace_app'")),
       ({ rowCount }) => rowCount === 1,
     );
   });

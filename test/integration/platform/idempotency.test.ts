@@ -9,6 +9,7 @@ import { masterKeysFrom } from '#platform/secrets/vault.ts';
 import type { Queryable } from '#platform/stores/postgres.ts';
 import { FailureError } from '#schemas/failures.ts';
 import { createAnswerStore } from '../../../api/route/answers.postgres.ts';
+import { lockWaiters } from '../../support/lock-waiters.ts';
 import { parts } from '../../support/parts.ts';
 import { type ApiAnswer, type Pipeline, startPipeline, until } from '../../support/pipeline.ts';
 import { addCustomers, clearTextsIn, vaultWith } from '../../support/sealed-database.ts';
@@ -273,13 +274,7 @@ describe('[I22] the API that is killed', () => {
   const waiting = (like: string) =>
     until(
       async () =>
-        (
-          await pipeline.asOwner.query(
-            `SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND usename = 'millrace_app'
-               AND query LIKE $1`,
-            [like],
-          )
-        ).rowCount,
+        (await pipeline.asOwner.query(lockWaiters("usename = 'millrace_app' AND query LIKE $1"), [like])).rowCount,
       (count) => count === 1,
     );
 

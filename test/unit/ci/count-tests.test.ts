@@ -35,7 +35,11 @@ const judged = (there: readonly string[], first: Files, again?: Files) => {
       message: 'it could not be loaded',
       startTime: 0,
       endTime: (index + 1) * 1_000,
-      assertionResults: Object.entries(statuses).map(([fullName, status]) => ({ fullName, status })),
+      assertionResults: Object.entries(statuses).map(([fullName, status]) => ({
+        fullName,
+        status,
+        failureMessages: status === 'failed' ? [`Error: ${fullName} is wrong\n  at a line`] : [],
+      })),
     })),
   });
   writeFileSync(join(root, 'vitest.json'), JSON.stringify(reportOf(first)));
@@ -76,7 +80,7 @@ describe('a run of the tests', () => {
       { 'a.test.ts': { one: 'passed', two: 'failed', three: 'passed' } },
     );
     expect([counts, files]).toEqual(['1 2', 'test/a.test.ts']);
-    expect(names).toContain('FAILED AT FIRST  test/a.test.ts: one');
+    expect(names).toContain('FAILED AT FIRST  test/a.test.ts: one\n    Error: one is wrong\n      at a line');
     expect(names).toContain('FAILED  test/a.test.ts: two');
   });
 
