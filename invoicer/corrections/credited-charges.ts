@@ -28,7 +28,10 @@ export type CreditedCharge = {
   readonly before: CreditedParts;
 };
 
-/** By the billing period of the credit, and the code of the charge: lines of which credit notes gave back some. */
+/**
+ * By the billing period of the credit, and the code of the charge: issued lines that have discounts or taxes, or of
+ * which credit notes gave back some.
+ */
 export type CreditedCharges = ReadonlyMap<string, ReadonlyMap<string, CreditedCharge>>;
 
 /** Whose credits they are; of what is no credit among them nothing is found. */
@@ -82,8 +85,8 @@ const mapParts = (
 const within = (part: Amount, most: Amount): Amount => (part < zeroAmount ? zeroAmount : part > most ? most : part);
 
 /**
- * What credits gave back of a line, of which credit notes gave back `credited`: no more than these leave of it. A
- * credit that no credit note went before rounds its taxes for itself, and may have a minor unit more of one.
+ * What credits gave back of a line, of which credit notes gave back `credited`: no more than these leave of it. One of
+ * a line that was not issued yet rounded its taxes for itself, and may have a minor unit more of one.
  */
 export const givenBackOf = (
   line: CreditableLine,
@@ -100,7 +103,7 @@ export const givenBackOf = (
   return mapParts(given, leftOfLine(line, credited, currency), within);
 };
 
-/** A charge of which credit notes gave back some. */
+/** A charge, of which credit notes and credits gave back some or nothing. */
 export const creditedCharge = (
   key: string,
   line: CreditableLine,

@@ -38,17 +38,16 @@ const creditsOfLine = `SELECT json_agg(json_build_object(${partsOf('k')}, 'undon
 
 const lineColumns = `l.invoice_id, l.position, l.amount::text AS amount, l.discounts, l.taxes`;
 
-// What is not issued yet is missing, and so is what no credit note is of: of the most, there is nothing to look for.
+// What is not issued yet is missing, and so is a line of which nothing but its amount is given back.
 const statementOf = (credits: string): string => `
 SELECT c.id AS credit_id, i.currency, l.charge_code, ${lineColumns}, (${notesOf('l')}) AS notes,
   (${creditsOfLine}) AS credits
 FROM (${credits}) c CROSS JOIN LATERAL (
-    SELECT a.* FROM billing_periods a
-    WHERE ${isTakenBack}
-      AND EXISTS (SELECT 1 FROM credit_notes n WHERE n.invoice_id = a.invoice_id) OFFSET 0
+    SELECT a.* FROM billing_periods a WHERE ${isTakenBack} AND a.invoice_id IS NOT NULL OFFSET 0
   ) a CROSS JOIN LATERAL (
     SELECT l.* FROM invoice_lines l WHERE l.invoice_id = a.invoice_id AND l.billing_period_id = a.id AND l.amount > 0
-      AND EXISTS (SELECT 1 FROM credit_note_lines n WHERE n.invoice_id = l.invoice_id AND n.invoice_line = l.position)
+      AND (l.discounts IS NOT NULL OR l.taxes IS NOT NULL
+        OR EXISTS (SELECT 1 FROM credit_note_lines n WHERE n.invoice_id = l.invoice_id AND n.invoice_line = l.position))
     OFFSET 0
   ) l JOIN invoices i ON i.id = l.invoice_id`;
 

@@ -13,6 +13,8 @@ import { creditedBefore } from '#schemas/credited-line.ts';
 import type { DraftInvoice, InvoiceDiscount, InvoiceLine } from '#schemas/invoice.ts';
 import {
   type Amount,
+  addAmounts,
+  negateAmount,
   type RoundingMode,
   roundSharesTogether,
   subtractAmounts,
@@ -62,7 +64,7 @@ type Discounting = {
   readonly draft: DraftInvoice;
   /** By billing period. */
   readonly rated: ReadonlyMap<string, readonly RatedLine[]>;
-  /** Of credits of what credit notes gave back some of. */
+  /** Of credits of what was charged with discounts or taxes, or of which credit notes gave back some. */
   readonly given: GivenBack;
 };
 
@@ -84,23 +86,33 @@ const partOf = (
 ) => roundSharesTogether([given * amount], charged.amount, currency, rounding)[0] ?? zeroAmount;
 
 /**
- * What a credit gives back of the discounts of the line that it takes back some of. Whatever credit notes gave back of
- * it before, as much of a discount is there again for what is charged in its place.
+ * What a credit gives back of the discounts of the line that it takes back some of, `printed` where that is worked out
+ * already. Whatever credit notes gave back of it before, as much of a discount is there again for what is charged in
+ * its place.
  */
-const givenBack = (line: InvoiceLine, charged: ChargedLine, draft: DraftInvoice): readonly InvoiceDiscount[] => {
-  const asked = subtractAmounts(line.amount, creditedBefore(line));
+const givenBack = (
+  line: InvoiceLine,
+  charged: ChargedLine,
+  draft: DraftInvoice,
+  printed: readonly InvoiceDiscount[] | undefined,
+): readonly InvoiceDiscount[] => {
+  const before = negateAmount(creditedBefore(line));
   return charged.discounts.map((discount) => {
-    return { ...discount, amount: partOf(discount.amount, asked, charged, draft, line.rounding) };
+    const shareOf = (amount: Amount) => partOf(discount.amount, amount, charged, draft, line.rounding);
+    if (!printed) return { ...discount, amount: shareOf(addAmounts(line.amount, before)) };
+    const own = printed.find(({ discountId }) => discountId === discount.discountId)?.amount ?? zeroAmount;
+    return { ...discount, amount: addAmounts(own, shareOf(before)) };
   });
 };
 
-const giveBack = ({ facts, memory, draft }: Discounting, lines: readonly DiscountedLine[]): DiscountsByLine =>
+const giveBack = ({ facts, memory, draft, given }: Discounting, lines: readonly DiscountedLine[]): DiscountsByLine =>
   new Map(
     lines.filter(isCredit).flatMap(({ line }): [number, readonly InvoiceDiscount[]][] => {
       const back = facts.takenBack.get(line.billingPeriodId ?? '');
       const charged = (back?.lines ?? memory.chargedOf(back?.chargeId ?? ''))?.get(line.chargeCode ?? '');
       if (!charged || charged.amount <= zeroAmount) return [];
-      return [[line.position, givenBack(line, charged, draft).filter(({ amount }) => amount !== zeroAmount)]];
+      const all = givenBack(line, charged, draft, given.get(creditedLineKey(line))?.discounts);
+      return [[line.position, all.filter(({ amount }) => amount !== zeroAmount)]];
     }),
   );
 

@@ -2,10 +2,11 @@
  * Drafts whose credits take back what was charged in advance -> the same, with no more taken back than credit notes
  * left of it. Pure.
  *
- * A credit is rated as if no credit note was there. Its discounts and taxes follow what is left as those of a credit
- * note do (`../corrections/credit-lines.ts`), so whatever gives back the rest of a line gives back the rest of its
- * discounts and taxes to the last minor unit. Where no credit note is of a line, credits take back no more than all of
- * it anyway (rater/price/prorate.ts), and have the discounts and taxes that others work out.
+ * A credit is rated as if no credit note was there. Its discounts and taxes follow those of the line that it takes
+ * back as those of a credit note do (`../corrections/credit-lines.ts`), so whatever gives back the rest of a line, in
+ * however many parts, gives back the rest of its discounts and taxes to the last minor unit. What is not issued yet,
+ * and what has neither and no credit note, is left to others: of that, credits take back no more than all anyway
+ * (rater/price/prorate.ts).
  */
 import { withCreditedBefore } from '#schemas/credited-line.ts';
 import type { Currency } from '#schemas/currency.ts';

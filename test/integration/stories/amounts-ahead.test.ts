@@ -181,8 +181,9 @@ describe('what is said ahead is billed to the last cent, with discounts and taxe
       const [ahead] = told.get(name)?.invoices ?? [];
       expect(ahead, name).toMatchObject({ due_at: asked.at, subtotal: invoice.subtotal, ...sumsOf(invoice) });
     }
-    // 13 of 28 days: 14.43 and 4.64 are given back with 1.05 and 0.34, 36.11 and 5.59 charged with 2.92 and 0.45.
-    expect(invoices.get('none, added')).toMatchObject({ subtotal: '22.63', tax_total: '1.98', total: '24.61' });
+    // 13 of 28 days: 14.43 of 31.08 are given back with 1.04 of 2.25, 4.64 of 10.00 with 0.33 of 0.72; 36.11 and 5.59
+    // are charged with 2.92 and 0.45.
+    expect(invoices.get('none, added')).toMatchObject({ subtotal: '22.63', tax_total: '2.00', total: '24.63' });
   }, 60_000);
 
   it('by the preview of seats that are put right with the end of the month', async () => {

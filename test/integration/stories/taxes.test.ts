@@ -355,7 +355,17 @@ it('taxes that are rounded by invoice are rounded once, and the lines sum to the
   const three = await plan('USD', ...['a', 'b', 'c'].map((code) => flat(code, '0.99')));
   const byLine = await subscribed(three, at('US', 'NY'));
   await byLine.until('2027-05-02T00:00:00Z');
+  const canceled = await lifeFrom(sandbox, '2027-04-16T00:00:00Z', at('US', 'NY'));
+  const { id } = await sandbox.made('/v1/subscriptions', { customer_id: canceled.customer, plan: three });
+  await canceled.until('2027-05-01T00:00:00Z');
   await sandbox.api('PATCH', '/v1/organization', { tax_rounding: 'invoice' });
+  await sandbox.made(`/v1/subscriptions/${id}/cancel`, { at: 'now' });
+  await canceled.until('2027-05-02T00:00:00Z');
+  // All of May is given back with what it was charged with, line by line.
+  expect((await billed(canceled)).slice(1).map(({ taxes, sums }) => [...taxes, sums])).toEqual([
+    ['ny 2.97 0.12', 'nyc 2.97 0.12', '2.97 0.24 3.21'],
+    ['ny -2.97 -0.12', 'nyc -2.97 -0.12', '-2.97 -0.24 -3.21'],
+  ]);
   const byInvoice = await subscribed(three, at('US', 'NY'));
   await byInvoice.until('2027-05-02T00:00:00Z');
   // 0.0396 and 0.04455 of each line; 0.1188 and 0.13365 of all three.
