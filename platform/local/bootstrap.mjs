@@ -24,6 +24,7 @@ const commands = {
   'bench-k6': { file: 'bench/k6.main.ts', isOurs: true },
   'bench-api': { file: 'bench/api.main.ts', isOurs: true },
   'bench-changes': { file: 'bench/changes.main.ts', isOurs: true },
+  'bench-lists': { file: 'bench/lists.main.ts', isOurs: true },
   'bench-usage': { file: 'bench/usage.main.ts', isOurs: true },
   'bench-rating': { file: 'bench/rating.main.ts', isOurs: true },
   'bench-simulation': { file: 'bench/simulation.main.ts', isOurs: true },
