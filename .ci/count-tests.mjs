@@ -31,12 +31,10 @@ const testsOf = (files) =>
       : [[`${pathOf(file)}: ${file.message.slice(0, 300)}`, 'failed']],
   );
 
-const saidOf = (id) =>
-  first
-    .flatMap((file) => file.assertionResults.map((test) => [idOf(file, test), test.failureMessages?.join('\n') ?? '']))
-    .find(([other, text]) => other === id && text !== '')?.[1]
-    .slice(0, messageLengthMax)
-    .replaceAll(/^/gm, '    ');
+const messageOf = ({ failureMessages = [] }) => failureMessages.join('\n').slice(0, messageLengthMax);
+const messages = new Map(
+  first.flatMap((file) => file.assertionResults.map((test) => [idOf(file, test), messageOf(test)])),
+);
 
 const later = new Map(testsOf(again));
 const verdictOf = (id, status) => {
@@ -66,8 +64,8 @@ if (what === 'counts') {
   for (const [id, verdict] of verdicts) {
     if (verdict === 'passed') continue;
     console.log(`${verdict.toUpperCase()}  ${id}`);
-    const said = saidOf(id);
-    if (said) console.log(said);
+    const message = messages.get(id);
+    if (message) console.log(message.replaceAll(/^/gm, '    '));
   }
   console.log('The slowest files:');
   for (const file of slowest()) console.log(`  ${secondsOf(file).toFixed(1).padStart(6)} s  ${pathOf(file)}`);

@@ -15,7 +15,7 @@ import { verify } from '../test/support/verify-command.ts';
 import { percentile } from './api/load.ts';
 import { cpuOf, machineCpuSeconds, type Pids } from './line/process-cost.ts';
 import { createAnswerReader } from './load/answer-reader.ts';
-import { call, storeCustomers, subscribe } from './rating/stored-customers.ts';
+import { makePlan, storeCustomers, subscribe } from './rating/stored-customers.ts';
 import { withTemporaryStack } from './temporary-stack.ts';
 
 const { values: given } = parseArgs({
@@ -62,15 +62,12 @@ const kinds: Readonly<Record<string, Kind>> = {
         { code: 'base', name: 'Base', price: { model: 'flat', amount: '20.00' } },
         { code: 'seats', name: 'Seats', seats: true, price: { model: 'per_unit', unit_amount: '5.00' } },
       ];
-      await call(stack, 'POST', '/v1/plans', { code: 'bench', name: 'Bench', currency: 'USD', charges });
       const owner = new pg.Client({ connectionString: stack.urls.postgres });
       await owner.connect();
-      const { rows } = await owner.query<{ id: string; version: string }>(
-        'SELECT organization_id AS id, id AS version FROM plan_versions',
-      );
-      const { id = '', version = '' } = rows[0] ?? {};
-      await subscribe(owner, id, version, filled.subscribed, Temporal.Now.instant());
-      await storeCustomers(owner, id, filled.free, filled.subscribed);
+      const plan = { code: 'bench', name: 'Bench', currency: 'USD', charges };
+      const { organizationId, planVersionId } = await makePlan(stack, owner, plan);
+      await subscribe(owner, organizationId, planVersionId, filled.subscribed, Temporal.Now.instant());
+      await storeCustomers(owner, organizationId, filled.free, filled.subscribed);
       await owner.query('ANALYZE customers, subscriptions');
       await owner.end();
       return filled.subscribed * 2 + filled.free;

@@ -7,7 +7,7 @@ import { parseArgs } from 'node:util';
 import pg from 'pg';
 import type { Stack } from '#platform/local/stack.ts';
 import { percentile } from './api/load.ts';
-import { call, subscribe } from './rating/stored-customers.ts';
+import { call, makePlan, subscribe } from './rating/stored-customers.ts';
 import { withTemporaryStack } from './temporary-stack.ts';
 
 const { values: given } = parseArgs({
@@ -18,14 +18,13 @@ const [rows, turns] = [Number(given.rows), Number(given.turns)];
 const limits = [20, 100];
 
 /** Columns that a row is copied with; PostgreSQL computes the others. */
-const columnsOf = async (owner: pg.Client, table: string): Promise<string> => {
-  const { rows: found } = await owner.query<{ columns: string }>(
-    `SELECT string_agg(quote_ident(column_name), ', ' ORDER BY ordinal_position) AS columns
-     FROM information_schema.columns
+const columnsOf = async (owner: pg.Client, table: string): Promise<readonly string[]> => {
+  const { rows: columns } = await owner.query<{ name: string }>(
+    `SELECT quote_ident(column_name) AS name FROM information_schema.columns
      WHERE table_schema = 'public' AND table_name = $1 AND is_generated = 'NEVER'`,
     [table],
   );
-  return found[0]?.columns ?? '';
+  return columns.map(({ name }) => name);
 };
 
 /** For each customer a copy of the row of `invoiceId`; `changed` is SQL over the customer `c` and its number `n`. */
@@ -37,17 +36,12 @@ const copyRows = async (
   changed: Readonly<Record<string, string>>,
 ): Promise<void> => {
   const columns = await columnsOf(owner, table);
-  const changes = Object.entries(changed)
-    .map(([name, value]) => `'${name}', ${value}`)
-    .join(', ');
+  const changes = Object.entries(changed).map(([name, value]) => `'${name}', ${value}`);
   const { rowCount } = await owner.query(
-    `INSERT INTO ${table} (${columns})
-     SELECT ${columns
-       .split(', ')
-       .map((column) => `r.${column}`)
-       .join(', ')}
+    `INSERT INTO ${table} (${columns.join(', ')})
+     SELECT ${columns.map((column) => `r.${column}`).join(', ')}
      FROM ${table} t CROSS JOIN (SELECT id, row_number() OVER () AS n FROM customers) c
-       CROSS JOIN LATERAL jsonb_populate_record(t, jsonb_build_object(${changes})) r
+       CROSS JOIN LATERAL jsonb_populate_record(t, jsonb_build_object(${changes.join(', ')})) r
      WHERE t.${key} = '${invoiceId}'`,
   );
   assert.equal(rowCount, rows, `${table} has no copy for each customer`);
@@ -91,25 +85,27 @@ const storeInvoices = async (stack: Stack, owner: pg.Client): Promise<void> => {
   await owner.query('VACUUM ANALYZE');
 };
 
-const lists = (customerId: string): readonly (readonly [name: string, path: string])[] => {
+/** What is asked for beside the number of rows. */
+const lists = (customerId: string): readonly (readonly [name: string, route: string, query?: object])[] => {
   const hoursAgo = (hours: number) => Temporal.Now.instant().subtract({ hours }).toString();
+  const issued = { issued_at_after: hoursAgo(2), issued_at_before: hoursAgo(1) };
   return [
-    ['customers: the newest', '/v1/customers?'],
-    ['customers: by external id', '/v1/customers?sort=external_id'],
-    ['customers: an external id', '/v1/customers?external_id=customer-99'],
-    ['subscriptions: the newest', '/v1/subscriptions?'],
-    ['subscriptions: of a state', '/v1/subscriptions?state=active'],
-    ['subscriptions: of a plan', '/v1/subscriptions?plan=bench'],
-    ['subscriptions: of a customer', `/v1/subscriptions?customer_id=${customerId}`],
-    ['invoices: the newest', '/v1/invoices?'],
-    ['invoices: of a customer', `/v1/invoices?customer_id=${customerId}`],
-    ['invoices: paid', '/v1/invoices?state=paid'],
-    ['invoices: open', '/v1/invoices?open=true'],
-    ['invoices: overdue', '/v1/invoices?overdue=true'],
-    ['invoices: issued within an hour', `/v1/invoices?issued_at_after=${hoursAgo(2)}&issued_at_before=${hoursAgo(1)}`],
-    ['invoices: within 10.00', '/v1/invoices?currency=USD&total_min=10&total_max=20'],
-    ['invoices: by number', '/v1/invoices?sort=number'],
-    ['invoices: a document number', '/v1/invoices?document_number=BENCH-99'],
+    ['customers: the newest', 'customers'],
+    ['customers: by external id', 'customers', { sort: 'external_id' }],
+    ['customers: an external id', 'customers', { external_id: 'customer-99' }],
+    ['subscriptions: the newest', 'subscriptions'],
+    ['subscriptions: of a state', 'subscriptions', { state: 'active' }],
+    ['subscriptions: of a plan', 'subscriptions', { plan: 'bench' }],
+    ['subscriptions: of a customer', 'subscriptions', { customer_id: customerId }],
+    ['invoices: the newest', 'invoices'],
+    ['invoices: of a customer', 'invoices', { customer_id: customerId }],
+    ['invoices: paid', 'invoices', { state: 'paid' }],
+    ['invoices: open', 'invoices', { open: true }],
+    ['invoices: overdue', 'invoices', { overdue: true }],
+    ['invoices: issued within an hour', 'invoices', issued],
+    ['invoices: within 10.00', 'invoices', { currency: 'USD', total_min: '10', total_max: '20' }],
+    ['invoices: by number', 'invoices', { sort: 'number' }],
+    ['invoices: a document number', 'invoices', { document_number: 'BENCH-99' }],
   ];
 };
 
@@ -128,29 +124,28 @@ const measure = async (stack: Stack, path: string): Promise<string> => {
   return columns.map((ms) => ms.toFixed(1).padStart(7)).join('');
 };
 
+const rowOf = (name: string, columns: readonly string[]): string =>
+  `${name.padEnd(34)}${columns.map((text) => text.padStart(24)).join('')}\n`;
+
 await withTemporaryStack({}, async (stack) => {
-  const charges = [{ code: 'base', name: 'Base', price: { model: 'flat', amount: '20.00' } }];
-  await call(stack, 'POST', '/v1/plans', { code: 'bench', name: 'Bench', currency: 'USD', charges });
   const owner = new pg.Client({ connectionString: stack.urls.postgres });
   await owner.connect();
   try {
-    const { rows: versions } = await owner.query<{ organization: string; version: string }>(
-      'SELECT organization_id AS organization, id AS version FROM plan_versions',
-    );
-    const { organization = '', version = '' } = versions[0] ?? {};
-    await subscribe(owner, organization, version, rows, Temporal.Now.instant());
+    const charges = [{ code: 'base', name: 'Base', price: { model: 'flat', amount: '20.00' } }];
+    const plan = { code: 'bench', name: 'Bench', currency: 'USD', charges };
+    const { organizationId, planVersionId } = await makePlan(stack, owner, plan);
+    await subscribe(owner, organizationId, planVersionId, rows, Temporal.Now.instant());
     await storeInvoices(stack, owner);
     const { rows: some } = await owner.query<{ id: string }>(
       "SELECT id FROM customers WHERE external_id = 'customer-99'",
     );
-    process.stdout.write(
-      `${' '.repeat(34)}${limits.map((limit) => `of ${limit}: least p50 p95`.padStart(24)).join('')}\n`,
-    );
-    for (const [name, path] of lists(some[0]?.id ?? '')) {
-      const texts: string[] = [];
+    const heads = limits.map((limit) => `of ${limit}: least p50 p95`);
+    process.stdout.write(rowOf('', heads));
+    for (const [name, route, query] of lists(some[0]?.id ?? '')) {
+      const columns: string[] = [];
       for (const limit of limits)
-        texts.push(await measure(stack, `${path}${path.endsWith('?') ? '' : '&'}limit=${limit}`));
-      process.stdout.write(`${name.padEnd(34)}${texts.map((text) => text.padStart(24)).join('')}\n`);
+        columns.push(await measure(stack, `/v1/${route}?${new URLSearchParams({ ...query, limit: String(limit) })}`));
+      process.stdout.write(rowOf(name, columns));
     }
   } finally {
     await owner.end();

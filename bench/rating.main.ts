@@ -15,7 +15,7 @@ import { createLineUnderTest, pause } from './line/line-under-test.ts';
 import { cpuOf } from './line/process-cost.ts';
 import { machineOf, todayAndCommit } from './line/report.ts';
 import { measureCore, planOfBench } from './rating/core.ts';
-import { call, makeMeters, subscribe } from './rating/stored-customers.ts';
+import { call, makeMeters, makePlan, subscribe } from './rating/stored-customers.ts';
 import { withTemporaryStack } from './temporary-stack.ts';
 import { storeMonth } from './usage/stored-month.ts';
 
@@ -72,16 +72,11 @@ const store = async (stack: Stack, subscriptions: number): Promise<Stored> => {
   owner.on('error', () => {});
   await owner.connect();
   const line = createLineUnderTest(stack);
-  const { rows: organizations } = await owner.query<{ id: string }>(
-    'SELECT id FROM organizations WHERE sandbox_of IS NULL',
-  );
-  const organizationId = organizations[0]?.id ?? '';
   const start = Temporal.Now.zonedDateTimeISO('UTC').with({ day: 1 }).startOfDay().subtract({ months: 1 });
   const end = start.add({ months: 1 });
   await makeMeters(stack, event);
-  await call(stack, 'POST', '/v1/plans', planOfBench);
-  const { rows: versions } = await owner.query<{ id: string }>('SELECT id FROM plan_versions');
-  await subscribe(owner, organizationId, versions[0]?.id ?? '', subscriptions, start.toInstant());
+  const { organizationId, planVersionId } = await makePlan(stack, owner, planOfBench);
+  await subscribe(owner, organizationId, planVersionId, subscriptions, start.toInstant());
   await storeMonth(
     clickhouse,
     {

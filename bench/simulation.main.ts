@@ -11,7 +11,7 @@ import { createLineUnderTest } from './line/line-under-test.ts';
 import { cpuOf } from './line/process-cost.ts';
 import { machineOf, todayAndCommit } from './line/report.ts';
 import { planOfBench } from './rating/core.ts';
-import { call, makeMeters, subscribe } from './rating/stored-customers.ts';
+import { call, makeMeters, makePlan, subscribe } from './rating/stored-customers.ts';
 import { withTemporaryStack } from './temporary-stack.ts';
 import { storeMonth } from './usage/stored-month.ts';
 
@@ -91,16 +91,11 @@ const measureAll = async (stack: Stack): Promise<Figures[]> => {
   // A stack that is stopped early ends this connection too; what stopped it is the fault to tell.
   owner.on('error', () => {});
   await owner.connect();
-  const { rows: organizations } = await owner.query<{ id: string }>(
-    'SELECT id FROM organizations WHERE sandbox_of IS NULL',
-  );
-  const organizationId = organizations[0]?.id ?? '';
   const start = Temporal.Now.zonedDateTimeISO('UTC').with({ day: 1 }).startOfDay().subtract({ months: 1 });
   const end = start.add({ months: 1 });
   await makeMeters(stack, event);
-  await call(stack, 'POST', '/v1/plans', planOfBench);
-  const { rows: versions } = await owner.query<{ id: string }>('SELECT id FROM plan_versions');
-  await subscribe(owner, organizationId, versions[0]?.id ?? '', customers, start.toInstant());
+  const { organizationId, planVersionId } = await makePlan(stack, owner, planOfBench);
+  await subscribe(owner, organizationId, planVersionId, customers, start.toInstant());
   const stored = {
     tenant: organizationId,
     event,

@@ -29,6 +29,19 @@ export const makeMeters = async (stack: Stack, event: string): Promise<void> => 
     await call(stack, 'POST', '/v1/meters', { code, name: code, event, ...aggregation });
 };
 
+/** Makes the one plan that a bench has, and says of which organization and version subscriptions to it are. */
+export const makePlan = async (
+  stack: Stack,
+  owner: pg.Client,
+  plan: object,
+): Promise<{ readonly organizationId: string; readonly planVersionId: string }> => {
+  await call(stack, 'POST', '/v1/plans', plan);
+  const { rows } = await owner.query<{ organization_id: string; id: string }>(
+    'SELECT organization_id, id FROM plan_versions',
+  );
+  return { organizationId: rows[0]?.organization_id ?? '', planVersionId: rows[0]?.id ?? '' };
+};
+
 const idOf = (prefix: string, number: string): string =>
   `'${prefix}_' || replace(uuidv7(interval '-1 day' + ${number} * interval '1 millisecond')::text, '-', '')`;
 

@@ -99,8 +99,8 @@ const givenBack = (
   const before = negateAmount(creditedBefore(line));
   return charged.discounts.map((discount) => {
     const shareOf = (amount: Amount) => partOf(discount.amount, amount, charged, draft, line.rounding);
-    if (!printed) return { ...discount, amount: shareOf(addAmounts(line.amount, before)) };
-    const own = printed.find(({ discountId }) => discountId === discount.discountId)?.amount ?? zeroAmount;
+    const isSame = ({ discountId }: InvoiceDiscount) => discountId === discount.discountId;
+    const own = printed ? (printed.find(isSame)?.amount ?? zeroAmount) : shareOf(line.amount);
     return { ...discount, amount: addAmounts(own, shareOf(before)) };
   });
 };

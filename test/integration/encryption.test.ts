@@ -5,8 +5,7 @@ import { newId } from '#platform/process/ids.ts';
 import { SealBrokenError, unwrapDataKey } from '#platform/secrets/encryption.ts';
 import { masterKeysFrom, type Place } from '#platform/secrets/vault.ts';
 import type { Queryable } from '#platform/stores/postgres.ts';
-import { lockWaiters } from '../support/lock-waiters.ts';
-import { until } from '../support/pipeline.ts';
+import { untilOneWaits } from '../support/lock-waiters.ts';
 import {
   addAnswer,
   addCustomers,
@@ -132,10 +131,7 @@ describe('the first data key of an organization', () => {
     await db.transaction(async (client) => {
       await vaultWith().seal(client, answerOf(db.organizationId, 'a'), Buffer.from('a'));
       second = addSealedCustomers(db, 1);
-      await until(
-        async () => (await database.owner.query(lockWaiters("query LIKE 'INSERT INTO data_keys%'"))).rowCount,
-        (count) => count === 1,
-      );
+      await untilOneWaits(database.owner, "query LIKE 'INSERT INTO data_keys%'");
     });
     await second;
     expect(await database.dataKeysOf(db.organizationId)).toHaveLength(1);

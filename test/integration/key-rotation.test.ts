@@ -14,7 +14,7 @@ import { type MasterKeys, masterKeysFrom } from '#platform/secrets/vault.ts';
 import type { Postgres } from '#platform/stores/postgres.ts';
 import { sealedColumns } from '#schemas/sealed-columns.ts';
 import { type Customer, createCustomerStore } from '../../api/customers/customers.postgres.ts';
-import { lockWaiters } from '../support/lock-waiters.ts';
+import { untilOneWaits } from '../support/lock-waiters.ts';
 import { until } from '../support/pipeline.ts';
 import { compileCache } from '../support/quick.ts';
 import {
@@ -299,10 +299,7 @@ describe('npm run rotate-keys', () => {
       await database.owner.transaction(async (client) => {
         await client.query(locked, [value]);
         const { child, finished } = startCommand(settings, ...words);
-        await until(
-          async () => (await database.owner.query(lockWaiters('query LIKE $1'), [statement])).rowCount,
-          (count) => count === 1,
-        );
+        await untilOneWaits(database.owner, 'query LIKE $1', [statement]);
         child.kill('SIGKILL');
         expect(await finished).toMatchObject({ signal: 'SIGKILL' });
       });

@@ -10,8 +10,8 @@ import { migrateAll } from '#platform/stores/migrate.ts';
 import { connectPostgres, loginUrl, type Postgres, type Queryable } from '#platform/stores/postgres.ts';
 import { verifyChains } from '../../../api/verify/verify-chains.postgres.ts';
 import { freshStores } from '../../support/fresh-stores.ts';
-import { lockWaiters } from '../../support/lock-waiters.ts';
-import { databasePassword, until } from '../../support/pipeline.ts';
+import { untilOneWaits } from '../../support/lock-waiters.ts';
+import { databasePassword } from '../../support/pipeline.ts';
 import { verifyAll } from '../../support/tampering.ts';
 
 let owner: Postgres;
@@ -99,10 +99,7 @@ const openOne = async (): Promise<void> => {
     await client.query('SELECT 1 FROM audit_heads WHERE organization_id = $1 FOR UPDATE', [organizationId]);
     waiting = makeCustomer();
     waiting.catch(() => {});
-    await until(
-      () => owner.query(lockWaiters("usename = 'millrace_app'")),
-      ({ rowCount }) => rowCount === 1,
-    );
+    await untilOneWaits(owner, "usename = 'millrace_app'");
   });
   await waiting;
 };

@@ -9,7 +9,7 @@ import { masterKeysFrom } from '#platform/secrets/vault.ts';
 import type { Queryable } from '#platform/stores/postgres.ts';
 import { FailureError } from '#schemas/failures.ts';
 import { createAnswerStore } from '../../../api/route/answers.postgres.ts';
-import { lockWaiters } from '../../support/lock-waiters.ts';
+import { untilOneWaits } from '../../support/lock-waiters.ts';
 import { parts } from '../../support/parts.ts';
 import { type ApiAnswer, type Pipeline, startPipeline, until } from '../../support/pipeline.ts';
 import { addCustomers, clearTextsIn, vaultWith } from '../../support/sealed-database.ts';
@@ -272,11 +272,7 @@ describe('[I22] the API that is killed', () => {
       (answer) => answer !== undefined && answer.status !== 409 && answer.status < 500,
     ) as Promise<ApiAnswer>;
   const waiting = (like: string) =>
-    until(
-      async () =>
-        (await pipeline.asOwner.query(lockWaiters("usename = 'millrace_app' AND query LIKE $1"), [like])).rowCount,
-      (count) => count === 1,
-    );
+    untilOneWaits(pipeline.asOwner, "usename = 'millrace_app' AND query LIKE $1", [like]);
 
   it('before the commit leaves nothing, and a retry makes the one object', async () => {
     const [key, body] = [unique(), newCustomer()];
