@@ -8,6 +8,8 @@ const shared = {
   hookTimeout: 300_000,
   // Of tests within a file that say they may run at the same time: they wait for time to pass.
   maxConcurrency: 20,
+  // What was found says itself, whole: of a failure that comes once in many runs the message is all that is left.
+  chaiConfig: { truncateThreshold: 600 },
 };
 
 export default defineConfig({

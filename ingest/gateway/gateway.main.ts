@@ -80,8 +80,9 @@ await runWorkers(crew, async () => {
   const guard = createStreamGuard({
     ...createStreamKnowledge(redis, config.streamName),
     readEnd: createReadStreamEnd(nats, config, systemClock),
-    onLoss: ({ from, to }) => {
-      report.addLoss({ from, to });
+    onLoss: (loss) => {
+      const { from, to } = loss;
+      report.addLoss(loss);
       lost.inc(to - from + 1);
       log.error(
         { from, to },
@@ -90,6 +91,7 @@ await runWorkers(crew, async () => {
     },
     onFault: claimFault,
     pause: () => sleep(200),
+    clock: systemClock,
   });
   nats.onDisconnect(guard.leave);
   // A sink that starts makes a stream that is gone, perhaps before this process finds that it is.

@@ -6,10 +6,8 @@
  */
 import type { Clock } from '#platform/process/clock.ts';
 import { startJobLoop } from '#platform/work/job-loop.ts';
+import type { DetectedLoss } from '../stream/stream-guard.ts';
 import type { Conservation, IngestCount } from './conservation.ts';
-
-/** Sequences that claims knew and the stream has lost; half-open. */
-export type DetectedLoss = { readonly from: number; readonly to: number; readonly detectedAtMs: number };
 
 export type ReportPorts = {
   readonly conservation: Pick<Conservation, 'changed' | 'written'>;
@@ -20,7 +18,7 @@ export type ReportPorts = {
 };
 
 export type Report = {
-  readonly addLoss: (loss: Pick<DetectedLoss, 'from' | 'to'>) => void;
+  readonly addLoss: (loss: DetectedLoss) => void;
   /** Writes the rest, and that this process ended in good order; where that fails it is left unsaid. */
   readonly stop: () => Promise<void>;
 };
@@ -51,7 +49,7 @@ export const startReport = ({ conservation, write, clock, onFault }: ReportPorts
   const loop = startJobLoop({ work: () => writeSome(false), lanes: 1, pollMs: everyMs, onFault });
   return {
     addLoss: (loss) => {
-      if (losses.length < lossesMax) losses.push({ ...loss, detectedAtMs: clock.nowMs() });
+      if (losses.length < lossesMax) losses.push(loss);
     },
     stop: async () => {
       await loop.stop();

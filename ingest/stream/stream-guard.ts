@@ -16,6 +16,7 @@
  * way, but publishing goes on meanwhile: the server was not away, and without claims the store tells twins apart. A
  * loss that was covered up since then is not seen any more.
  */
+import type { Clock } from '#platform/process/clock.ts';
 import { type AcceptPorts, PublishError } from '../gateway/accept-events.ts';
 
 export type StreamEnd = {
@@ -33,6 +34,12 @@ type Known = { readonly highest: string; readonly stream: string };
  */
 export type Loss = { readonly from: number; readonly to: number };
 
+/**
+ * A loss with when the stream was asked for the end that shows it: what was in the stream behind that end was received
+ * before, and what is accepted again at the same sequences after it.
+ */
+export type DetectedLoss = Loss & { readonly detectedAtMs: number };
+
 export type GuardPorts = {
   /** Throws where Redis does not answer. */
   readonly readKnown: () => Promise<Known>;
@@ -43,9 +50,10 @@ export type GuardPorts = {
    * Redis does not answer.
    */
   readonly voidBehind: (end: StreamEnd, known: Known | undefined) => Promise<Loss | undefined>;
-  readonly onLoss: (loss: Loss) => void;
+  readonly onLoss: (loss: DetectedLoss) => void;
   readonly onFault: (error: unknown) => void;
   readonly pause: () => Promise<void>;
+  readonly clock: Clock;
 };
 
 export type StreamGuard = {
@@ -69,7 +77,7 @@ export type StreamGuard = {
   readonly guarded: (claims: AcceptPorts['claims']) => AcceptPorts['claims'];
 };
 
-type Meeting = { readonly end: StreamEnd; readonly known: Known | undefined };
+type Meeting = { readonly end: StreamEnd; readonly known: Known | undefined; readonly askedAtMs: number };
 
 export const createStreamGuard = (ports: GuardPorts): StreamGuard => {
   let meetings = 0;
@@ -85,7 +93,7 @@ export const createStreamGuard = (ports: GuardPorts): StreamGuard => {
       ports.onFault(error);
       return undefined;
     });
-    return { end: await ports.readEnd(), known };
+    return { askedAtMs: ports.clock.nowMs(), end: await ports.readEnd(), known };
   };
   /** Of several that were not compared yet, the lowest end counts, and that of a new stream. */
   const keep = (meeting: Meeting): void => {
@@ -97,7 +105,7 @@ export const createStreamGuard = (ports: GuardPorts): StreamGuard => {
     isRedisNew = false;
     try {
       const known = await ports.readKnown();
-      keep({ end: await ports.readEnd(), known });
+      keep({ askedAtMs: ports.clock.nowMs(), end: await ports.readEnd(), known });
     } catch (error) {
       isRedisNew = true;
       throw error;
@@ -111,7 +119,7 @@ export const createStreamGuard = (ports: GuardPorts): StreamGuard => {
       const loss = await ports.voidBehind(meeting.end, meeting.known);
       // Another meeting meanwhile has an end of its own to compare.
       if (open === meeting) open = undefined;
-      if (loss) ports.onLoss(loss);
+      if (loss) ports.onLoss({ ...loss, detectedAtMs: meeting.askedAtMs });
     }
   };
   const compared = (): Promise<void> => {

@@ -2,9 +2,10 @@ import { describe, expect, it } from 'vitest';
 import { statuses } from '../../../../ingest/gateway/accept-events.ts';
 import type { Counts } from '../../../../ingest/gateway/answer.ts';
 import { createConservation, hourMs } from '../../../../ingest/gateway/conservation.ts';
-import { type DetectedLoss, startReport } from '../../../../ingest/gateway/report-counts.ts';
+import { startReport } from '../../../../ingest/gateway/report-counts.ts';
 import { BlockWriter } from '../../../../ingest/parse/event-block.ts';
 import { seedsOf } from '../../../../ingest/parse/key-hash.ts';
+import type { DetectedLoss } from '../../../../ingest/stream/stream-guard.ts';
 import { newMessage } from '../../../../schemas/usage-event.ts';
 import { createSetClock } from '../../../support/ingest-fakes.ts';
 import { blockOf, event } from '../../../support/memory-gateway.ts';
@@ -143,7 +144,7 @@ describe('[I11] what a gateway writes down', () => {
     const { conservation, written, faults, state, report } = setUp();
     state.away = true;
     conservation.count(blockOf([event('a')], hour), hour, countsOf({ accepted: 1 }));
-    report.addLoss({ from: 7, to: 9 });
+    report.addLoss({ from: 7, to: 9, detectedAtMs: hour });
     await until(
       async () => faults.length,
       (length) => length >= 1,

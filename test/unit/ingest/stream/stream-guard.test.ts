@@ -1,6 +1,7 @@
 import { describe, expect, it, vi } from 'vitest';
 import {
   createStreamGuard,
+  type DetectedLoss,
   type GuardPorts,
   type Loss,
   type StreamEnd,
@@ -13,7 +14,8 @@ const streamId = 'made_one';
 
 /** A guard over claims in memory, before a stream whose end the test sets. */
 const setUp = (replaced: Partial<GuardPorts> = {}) => {
-  const store = createClaimsStore(createSetClock(Date.UTC(2026, 10, 20, 12)));
+  const clock = createSetClock(Date.UTC(2026, 10, 20, 12));
+  const store = createClaimsStore(clock);
   const claims = store.open({ leaseSeconds: 15, windowSeconds: 86_400 });
   const stream: { end: StreamEnd | undefined } = { end: { lastSequence: 0, streamId } };
   const seen = { losses: [] as Loss[], faults: 0, calls: [] as string[] };
@@ -31,11 +33,12 @@ const setUp = (replaced: Partial<GuardPorts> = {}) => {
       seen.calls.push(`void behind ${end.lastSequence}`);
       return store.knowledge.voidBehind(end, known);
     },
-    onLoss: (loss) => seen.losses.push(loss),
+    onLoss: ({ from, to }) => seen.losses.push({ from, to }),
     onFault: () => {
       seen.faults += 1;
     },
     pause: () => new Promise((resolve) => setImmediate(resolve)),
+    clock,
     ...replaced,
   });
   /** Keys that are confirmed at these sequences. */
@@ -45,7 +48,7 @@ const setUp = (replaced: Partial<GuardPorts> = {}) => {
       await claims.confirm((await answerTo(claims, [claim])).batch, sequences[index] as number);
     return asked;
   };
-  return { store, claims, guarded: guard.guarded(claims), guard, stream, seen, confirmedAt };
+  return { clock, store, claims, guarded: guard.guarded(claims), guard, stream, seen, confirmedAt };
 };
 
 describe('a gateway that meets its stream', () => {
@@ -109,6 +112,22 @@ describe('a gateway that meets its stream', () => {
     expect(seen.losses).toHaveLength(1);
   });
 
+  it('dates a loss by when it asked for the end: what is sent again while that is compared was received later', async () => {
+    const losses: DetectedLoss[] = [];
+    const scene = setUp({ onLoss: (loss) => losses.push(loss) });
+    const { clock, guard, guarded, store, stream, confirmedAt } = scene;
+    await guard.meet();
+    const [lost] = (await confirmedAt(11)) as [Buffer];
+    stream.end = { lastSequence: 10, streamId };
+    const askedAtMs = clock.nowMs();
+    store.setDown(true);
+    await guard.meet();
+    clock.advance(40);
+    store.setDown(false);
+    expect(await ask(guarded, lost)).toEqual(['taken_over']);
+    expect(losses).toEqual([{ from: 11, to: 11, detectedAtMs: askedAtMs }]);
+  });
+
   it('[I5] answers no claim while that is not done, and lets the store tell twins apart where Redis can not', async () => {
     const { guard, guarded, store, stream, seen, confirmedAt } = setUp();
     await guard.meet();
@@ -162,9 +181,10 @@ describe('a gateway that meets its stream', () => {
         }
         return end;
       },
-      onLoss: (loss) => scene.seen.losses.push(loss),
+      onLoss: ({ from, to }) => scene.seen.losses.push({ from, to }),
       onFault: () => {},
       pause: async () => {},
+      clock: scene.clock,
     });
     await store.knowledge.voidBehind({ lastSequence: 0, streamId }, undefined);
     const [before] = (await scene.confirmedAt(12)) as [Buffer];
