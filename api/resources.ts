@@ -13,6 +13,8 @@ import { auditLog } from './access/audit-log.postgres.ts';
 import { auditLogRoutes } from './access/audit-log-routes.ts';
 import { organizationStore } from './access/organization.postgres.ts';
 import { organizationRoutes } from './access/organization-routes.ts';
+import { balanceRoutes } from './balances/balance-routes.ts';
+import { balanceReader } from './balances/balances.postgres.ts';
 import { catalogStore } from './catalog/catalog.postgres.ts';
 import { costBookRoutes } from './catalog/cost-book-routes.ts';
 import { costBookStore } from './catalog/cost-books.postgres.ts';
@@ -136,6 +138,7 @@ export const createStores = (vault: Vault) => ({
   issuedParts,
   payerTerms,
   minimumAmounts,
+  balances: balanceReader,
   billedWith,
   addRun,
   invoiceDocuments: createInvoiceDocuments(vault),
@@ -219,6 +222,7 @@ export const resourceRoutes: readonly ((routes: Routes, ports: ApiPorts) => void
   entitlementRoutes,
   issuingEntityRoutes,
   invoiceRoutes,
+  balanceRoutes,
   creditNoteRoutes,
   lateUsageRoutes,
   ratingRunRoutes,

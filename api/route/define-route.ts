@@ -126,6 +126,11 @@ type Context<P, Q, B> = {
   readonly rawBody: Buffer;
 };
 
+type ReadContext<P, Q> = Context<P, Q, undefined> & {
+  /** Reads of PostgreSQL that see one moment of it, and write nothing. */
+  readonly readTogether: <T>(read: (db: Db) => Promise<T>) => Promise<T>;
+};
+
 /** What a change was about; before and after as callers see the object. */
 export type ObjectChange = {
   readonly action: string;
@@ -261,7 +266,7 @@ export type Routes = {
   /** A read: gives the body, and its version is the ETag. */
   readonly get: <P extends Schema = undefined, Q extends Schema = undefined>(
     definition: Omit<RouteDefinition<P, Q, undefined>, 'method' | 'rateClass' | 'body'>,
-    read: (context: Context<In<P>, In<Q>, undefined>) => Promise<unknown>,
+    read: (context: ReadContext<In<P>, In<Q>>) => Promise<unknown>,
   ) => void;
   /** A read whose question is too long for a URL: a POST that changes nothing. */
   readonly ask: <P extends Schema = undefined, B extends Schema = undefined>(
@@ -330,6 +335,13 @@ export const createRoutes = (app: FastifyInstance, ports: RoutePorts): Routes =>
   });
   const dbOf = (request: FastifyRequest): OrganizationPostgres =>
     ports.postgres.forOrganization(request.caller.organizationId);
+  const readTogetherIn =
+    (postgres: OrganizationPostgres) =>
+    <T>(read: (db: Db) => Promise<T>): Promise<T> =>
+      postgres.transaction(({ query, defer }) => {
+        defer('SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY', []);
+        return read({ organizationId: postgres.organizationId, query });
+      });
 
   const add = (
     definition: RouteDefinition,
@@ -365,7 +377,9 @@ export const createRoutes = (app: FastifyInstance, ports: RoutePorts): Routes =>
     const definition: RouteDefinition = { ...given, method: 'GET', rateClass: 'read' };
     const tell = tellerOf(definition);
     add(definition, undefined, async (request, reply) => {
-      const body = tell(await read(contextOf(request, reply, dbOf(request))), request.caller);
+      const postgres = dbOf(request);
+      const context = { ...contextOf(request, reply, postgres), readTogether: readTogetherIn(postgres) };
+      const body = tell(await read(context), request.caller);
       const publicSeconds = publicSecondsOf(definition, request.caller);
       if (publicSeconds !== undefined) reply.headers(publicHeaders(publicSeconds));
       const { taggedBut } = definition;

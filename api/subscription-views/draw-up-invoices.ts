@@ -26,7 +26,7 @@ import {
   partsOfSet,
 } from './carry-ahead.ts';
 import { type DueTogether, dueTogether } from './due-together.ts';
-import { partIdOf, type RatedPart } from './rate-upcoming.ts';
+import { partIdOf, type RatedPart, type UpcomingPart } from './rate-upcoming.ts';
 import type { UpcomingSubscription } from './upcoming-parts.ts';
 
 export type DrawUpPorts = ReduceDraftPorts & {
@@ -108,11 +108,11 @@ const unwrittenCredits = (parts: readonly UnwrittenPart[]): UnwrittenCredit[] =>
 
 /** As they would be written down. */
 const unwrittenPeriods = (rated: readonly RatedPart[]): UnwrittenPeriods => {
-  const parts = rated.map(({ subscription: { id: subscriptionId }, part, waits }) => ({
+  const parts = rated.map(({ subscription: { id: subscriptionId }, part, waits, written }) => ({
     id: periodIdOf(subscriptionId, part),
     subscriptionId,
     part,
-    isWritten: waits !== undefined,
+    isWritten: (waits ?? written) !== undefined,
   }));
   return {
     periods: new Map(
@@ -132,12 +132,12 @@ type DrawnAt = {
 export const payersOf = async (
   { billedWith }: Pick<DrawUpPorts, 'billedWith'>,
   db: Db,
-  parts: readonly RatedPart[],
-): Promise<(part: RatedPart) => Payer> => {
+  parts: readonly UpcomingPart[],
+): Promise<(part: UpcomingPart) => Payer> => {
   const customerIds = new Set(parts.map(({ subscription }) => subscription.customerId));
   const payers = await billedWith.payersOf(db, [...customerIds]);
-  return ({ subscription: { customerId }, waits }) =>
-    waits?.payer ?? payers.get(customerId) ?? { id: customerId, isConsolidated: false };
+  return ({ subscription: { customerId }, waits, written }) =>
+    (waits ?? written)?.payer ?? payers.get(customerId) ?? { id: customerId, isConsolidated: false };
 };
 
 /**

@@ -36,6 +36,8 @@ export type UpcomingPart = {
   readonly goesOn: boolean;
   /** Of what is written down and was carried over: since when, and who was to pay it. */
   readonly waits?: { readonly since: Instant; readonly payer: Payer };
+  /** Of what is written down and was not carried over: who is to pay it. */
+  readonly written?: { readonly payer: Payer };
 };
 
 /** The lines of a part, or why there are none. */

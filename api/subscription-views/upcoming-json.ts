@@ -9,7 +9,7 @@ import type { RatedPart } from './rate-upcoming.ts';
 const planCodeOf = ({ subscription, part }: RatedPart): string =>
   subscription.planNames.get(part.planVersionId)?.planCode ?? part.planVersionId;
 
-const lineJson = (rated: RatedPart, line: RatedLine) => ({
+export const lineJson = (rated: RatedPart, line: RatedLine) => ({
   charge_code: line.chargeCode,
   description: line.chargeName,
   plan_code: planCodeOf(rated),
@@ -32,6 +32,7 @@ export const linesJson = (parts: readonly RatedPart[], which: 'known' | 'ofUsage
   subtotal: totalText(amountsOf(parts, which), currency),
 });
 
+/** What can't be rated as things stand. */
 export const unknownJson = (parts: readonly RatedPart[]) =>
   parts.flatMap((rated) =>
     rated.failure === undefined

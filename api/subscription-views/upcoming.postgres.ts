@@ -104,6 +104,8 @@ export const upcomingReader = {
       ]),
     );
   },
+  /** What one-time charges are charged by, by their ids. */
+  oneTimeRows: oneTimeRowsOf,
   /** By subscription: what was carried over, and waits. */
   waiting: async (
     db: Db,

@@ -6,8 +6,13 @@
  */
 import type { Clock } from '#platform/process/clock.ts';
 import { startJobLoop } from '#platform/work/job-loop.ts';
-import type { DetectedLoss } from '../stream/stream-guard.ts';
 import type { Conservation, IngestCount } from './conservation.ts';
+
+/**
+ * Sequences that claims knew and the stream has lost, and when the stream was asked for the end that shows it: what it
+ * held behind that end was received before, and what is accepted again at the same sequences after it.
+ */
+export type DetectedLoss = { readonly from: number; readonly to: number; readonly detectedAtMs: number };
 
 export type ReportPorts = {
   readonly conservation: Pick<Conservation, 'changed' | 'written'>;

@@ -18,6 +18,7 @@
  */
 import type { Clock } from '#platform/process/clock.ts';
 import { type AcceptPorts, PublishError } from '../gateway/accept-events.ts';
+import type { DetectedLoss } from '../gateway/report-counts.ts';
 
 export type StreamEnd = {
   readonly lastSequence: number;
@@ -33,12 +34,6 @@ type Known = { readonly highest: string; readonly stream: string };
  * is gone.
  */
 export type Loss = { readonly from: number; readonly to: number };
-
-/**
- * A loss with when the stream was asked for the end that shows it: what was in the stream behind that end was received
- * before, and what is accepted again at the same sequences after it.
- */
-export type DetectedLoss = Loss & { readonly detectedAtMs: number };
 
 export type GuardPorts = {
   /** Throws where Redis does not answer. */

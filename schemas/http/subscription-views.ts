@@ -66,7 +66,7 @@ export const SubscriptionTrial = Type.Object(
   },
 );
 
-const UpcomingLine = Type.Object(
+export const UpcomingLine = Type.Object(
   {
     charge_code: Type.String(),
     description: Type.String(),
@@ -82,7 +82,7 @@ const UpcomingLine = Type.Object(
   },
   { ...closed, title: 'UpcomingLine' },
 );
-const upcomingLineExample = {
+export const upcomingLineExample = {
   charge_code: 'base',
   description: 'Base fee',
   plan_code: planExample.code,

@@ -305,6 +305,7 @@ const particular: Readonly<Record<string, ExampleOf>> = {
   listRatingRunLines: async (api) => ({ path: `${await endedRatingRun(api)}/lines` }),
   listRatingRunFailures: async (api) => ({ path: `${await endedRatingRun(api)}/failures` }),
   createInvoice: async (_, { customer }) => ({ path: '/v1/invoices', body: newOneOffInvoice(customer) }),
+  getCustomerBalance: async (_, { customer }) => ({ path: `/v1/customers/${customer}/balance` }),
   previewInvoices: async (_, { customer }) => ({ path: '/v1/invoices/preview', body: { customer_id: customer } }),
   updateInvoice: async (_, { draft }) => ({ path: `/v1/invoices/${draft}`, body: { memo: unique() } }),
   deleteInvoice: async (api, { customer }) => {

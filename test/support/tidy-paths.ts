@@ -53,6 +53,7 @@ export const useCases = new Set([
   'api/coupons/reduce-drafts.ts',
   'api/coupons/redeem-coupon.ts',
   'api/events/amend-events.ts',
+  'api/balances/read-balance.ts',
   'api/invoices/ask-for-run.ts',
   'api/invoices/change-issued.ts',
   'api/invoices/compute-draft.ts',

@@ -27,6 +27,7 @@ const roomsInOrder: Readonly<Record<string, readonly string[]>> = {
     'entitlements',
     'runs',
     'invoices',
+    'balances',
     'credits',
     'clocks',
     'simulations',

@@ -355,6 +355,7 @@ describe.each(versioned)('%s', (_, { operation, changesByItself }) => {
         'exportCreditNoteLines',
         'exportCreditNoteTaxes',
         'getSubscriptionRenewal',
+        'getCustomerBalance',
         'previewQuote',
       ];
       expect([...unversioned, 'searchEvents', 'getEvent', 'getAmendment']).toContain(operation);

@@ -1,7 +1,7 @@
 import { describe, expect, it, vi } from 'vitest';
+import type { DetectedLoss } from '../../../../ingest/gateway/report-counts.ts';
 import {
   createStreamGuard,
-  type DetectedLoss,
   type GuardPorts,
   type Loss,
   type StreamEnd,
