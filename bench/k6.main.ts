@@ -21,7 +21,7 @@ if (!Number.isSafeInteger(seconds) || seconds < 1) {
   process.exit(2);
 }
 
-const scripts = ['single.k6.js', 'batch.k6.js', 'mixed.k6.js'] as const;
+const scripts = ['single.k6.js', 'batch.k6.js', 'mixed.k6.js', 'balance.k6.js'] as const;
 
 /** What k6 exits with where a threshold was missed. */
 const thresholdMissed = 99;
@@ -42,6 +42,7 @@ const main = async (): Promise<string[]> => {
   return withTemporaryStack({}, async (stack) => {
     const faults: string[] = [];
     const environment = {
+      MILLRACE_API_URL: stack.apiUrl.replace(/\/$/, ''),
       MILLRACE_INGEST_URL: stack.ingestUrl.replace(/\/$/, ''),
       MILLRACE_API_KEY: stack.apiKey,
       // It calls home otherwise, and asks for its newest version.
