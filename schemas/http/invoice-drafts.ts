@@ -81,11 +81,13 @@ const OneOffLine = Type.Object(
   },
 );
 
+export const OneOffLines = Type.Array(OneOffLine, { minItems: 1, maxItems: oneOffLinesMax });
+
 export const NewOneOffInvoice = Type.Object(
   {
     customer_id: CustomerName,
     currency: CurrencyCode,
-    lines: Type.Array(OneOffLine, { minItems: 1, maxItems: oneOffLinesMax }),
+    lines: OneOffLines,
     ...said,
     discounts: Type.Optional(
       Type.Array(idOf('dsc'), {
