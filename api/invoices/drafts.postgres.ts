@@ -266,7 +266,8 @@ export const invoiceDraftStore = {
     );
     if (relined)
       await db.query(
-        `UPDATE invoice_drafts SET lines = $3, line_count = $4, subtotal = $5, discounts = $6, taxes = $7, computed_at = $8
+        `UPDATE invoice_drafts SET lines = $3, line_count = $4, subtotal = $5, discounts = $6, taxes = $7,
+           computed_at = $8
          WHERE organization_id = $1 AND id = $2`,
         [db.organizationId, id, ...itemColumns(relined), now],
       );
