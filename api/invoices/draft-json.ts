@@ -50,8 +50,13 @@ export const draftJson = (draft: InvoiceDraft, tenant: string, content: DraftInv
     previousHash: '',
     hash: '',
   };
+  const json = contentJson(shown);
   return {
-    ...contentJson(shown),
+    ...json,
+    lines: json.lines.map((line, index) => {
+      const { taxCategory } = content.lines[index] ?? {};
+      return taxCategory === undefined ? line : { ...line, tax_category: taxCategory };
+    }),
     content_version: null,
     number: null,
     issued_at: null,
