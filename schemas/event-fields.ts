@@ -13,6 +13,12 @@ export const idCharactersMax = 255;
 export const earliestEventMs = Date.UTC(2000, 0, 1);
 
 /**
+ * How far ahead of now an event of a sandbox may occur, as customers of it live by test clocks, which show any hour:
+ * six years of 366 days, as a clock goes on for five at a time.
+ */
+export const sandboxFutureMs = 6 * 366 * 86_400_000;
+
+/**
  * Characters as JSON schemas count them, by code point, so that an id that the API takes is one that an event can name.
  */
 const charactersOf = (text: string): number =>

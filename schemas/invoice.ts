@@ -108,6 +108,8 @@ export type InvoiceLine = {
   readonly servicePeriod: Period;
   /** Of a delta. */
   readonly corrects?: LineCorrection;
+  /** Of an item that is not issued yet: by which rates it is taxed then. */
+  readonly taxCategory?: string;
 };
 
 /** Who issues an invoice, as it stood then. */

@@ -3,9 +3,13 @@ import type { OneOffItem } from '#schemas/invoice/one-off.ts';
 import type { InvoiceLine } from '#schemas/invoice.ts';
 import { subtractAmounts, sumAmounts, toPrecise } from '#schemas/money.ts';
 
-/** A discount is in the amount of its item: coupons are not redeemed again. */
+/**
+ * A discount is in the amount of its item: coupons are not redeemed again. Of which tax category a line was is not on
+ * the invoice.
+ */
 export const itemOfLine = (line: InvoiceLine): OneOffItem => {
   const { description, quantity, rounding, servicePeriod } = line;
+  const taxCategory = null;
   const discount = sumAmounts(line.discounts.map(({ amount }) => amount));
   if (discount === 0n)
     return {
@@ -16,7 +20,9 @@ export const itemOfLine = (line: InvoiceLine): OneOffItem => {
       rounding,
       amount: line.amount,
       servicePeriod,
+      taxCategory,
     };
   const amount = subtractAmounts(line.amount, discount);
-  return { description, quantity, unitAmount: null, precise: toPrecise(amount), rounding, amount, servicePeriod };
+  const precise = toPrecise(amount);
+  return { description, quantity, unitAmount: null, precise, rounding, amount, servicePeriod, taxCategory };
 };

@@ -2,6 +2,7 @@
 
 import { parseJsonText, withoutMark } from '#platform/json/json-text.ts';
 import { type AmendmentRequest, amendmentsFromJson, type EventPlace } from '#schemas/amendment.ts';
+import { sandboxFutureMs } from '#schemas/event-fields.ts';
 import { wrapInexactNumbers } from '#schemas/exact-numbers.ts';
 import { FailureError } from '#schemas/failures.ts';
 import { IdParam } from '#schemas/http/fields.ts';
@@ -20,7 +21,7 @@ export type AmendmentPorts = {
   readonly storedEvents: StoredEvents;
   readonly readWatermark: ReadWatermark;
   readonly lastSequence: FindPorts['lastSequence'];
-  /** How far ahead of now an event may occur. */
+  /** How far ahead of now an event may occur, but for those of a sandbox. */
   readonly futureMsMax: number;
 };
 
@@ -82,8 +83,9 @@ export const amendmentRoutes = ({ get, list, changeAfter }: Routes, ports: Amend
       answers: { 201: AmendmentsAnswer },
       failures: ['EVENT_NOT_FOUND', 'EVENT_ALREADY_VOID'],
     },
-    async ({ db, rawBody, nowMs, isCallerThere }) => {
-      const requests = readAmendments(rawBody, nowMs, futureMsMax);
+    async ({ db, caller, rawBody, nowMs, isCallerThere }) => {
+      const aheadMsMax = caller.world === 'test' ? sandboxFutureMs : futureMsMax;
+      const requests = readAmendments(rawBody, nowMs, aheadMsMax);
       const finding = { storedEvents, readWatermark, lastSequence };
       return { requests, originals: await findOriginals(db, requests, finding, isCallerThere) };
     },

@@ -2,6 +2,7 @@
 
 import { formatInstant } from '#schemas/instant.ts';
 import { withOverrides } from '#schemas/invoice/draft-overrides.ts';
+import { itemToJson } from '#schemas/invoice/one-off.ts';
 import type { DraftInvoice, InvoiceTerms, IssuedInvoice } from '#schemas/invoice.ts';
 import { type Amount, addAmounts, subtractAmounts, sumAmounts } from '#schemas/money.ts';
 import type { Instant } from '#schemas/period.ts';
@@ -49,8 +50,13 @@ export const draftJson = (draft: InvoiceDraft, tenant: string, content: DraftInv
     previousHash: '',
     hash: '',
   };
+  const json = contentJson(shown);
   return {
-    ...contentJson(shown),
+    ...json,
+    lines: json.lines.map((line, index) => {
+      const { taxCategory } = content.lines[index] ?? {};
+      return taxCategory === undefined ? line : { ...line, tax_category: taxCategory };
+    }),
     content_version: null,
     number: null,
     issued_at: null,
@@ -81,12 +87,16 @@ export const draftHeadJson = (
   return head;
 };
 
-/** Of an entry: what changes with the version alone. Amounts, periods and what its customer has move by themselves. */
-export const lastingDraft = ({ id, state, finalizeAt, overrides, metadata, version }: InvoiceDraft) => ({
+/**
+ * Of an entry: what changes with the version alone. Of billing periods the amounts, and what its customer has, move by
+ * themselves.
+ */
+export const lastingDraft = ({ id, state, finalizeAt, overrides, items, metadata, version }: InvoiceDraft) => ({
   id,
   state,
   finalizeAt,
   overrides,
+  items: items.map(itemToJson),
   metadata,
   version,
 });

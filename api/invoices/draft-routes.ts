@@ -8,7 +8,7 @@ import { NewOneOffInvoice } from '#schemas/http/invoice-drafts.ts';
 import { computedOf, InvoicePatch, InvoicePatchBody } from '#schemas/http/invoice-patch.ts';
 import { InvoiceHead } from '#schemas/http/invoices.ts';
 import type { DraftOverrides } from '#schemas/invoice/draft-overrides.ts';
-import type { DraftInvoice, InvoiceState, InvoiceTerms } from '#schemas/invoice.ts';
+import type { InvoiceState, InvoiceTerms } from '#schemas/invoice.ts';
 import type { Instant } from '#schemas/period.ts';
 import { hourOf } from '#schemas/subscription-state.ts';
 import { oneOffInvoice } from '../../invoicer/invoices/draft-invoice.ts';
@@ -20,7 +20,7 @@ import type { Db, Routes } from '../route/define-route.ts';
 import { found, readInstant, refuseFaults } from '../route/resource-fields.ts';
 import { type ChangeIssuedPorts, changeIssued } from './change-issued.ts';
 import { draftEntry, draftHeadJson, lastingDraft } from './draft-json.ts';
-import type { InvoiceDraft, InvoiceDraftStore } from './drafts.postgres.ts';
+import type { ComputedItems, InvoiceDraft, InvoiceDraftStore } from './drafts.postgres.ts';
 import { type FinalizePorts, finalizeAtFault, finalizeDraft, invoiceToChange, openDraft } from './finalize-draft.ts';
 import type { PayerTerms } from './payer-terms.postgres.ts';
 import { itemsOf } from './write-one-off.ts';
@@ -64,22 +64,35 @@ const readFinalizeAt = (
   return at;
 };
 
-/** With the discounts that it was asked to have, and the taxes of now. Throws `VALIDATION_FAILED`. */
-const reduceOneOff = async (
-  ports: Pick<InvoiceDraftPorts, 'creditedCharges' | 'discounts' | 'discountFacts' | 'taxFacts'>,
+/** Throws `VALIDATION_FAILED`. */
+const expectHeld = async (
+  { discounts }: Pick<InvoiceDraftPorts, 'discounts'>,
   db: Db,
-  content: DraftInvoice,
+  customerId: string,
   discountIds: readonly string[],
-  hour: Instant,
-): Promise<DraftInvoice> => {
-  const held = await ports.discounts.heldDiscounts(db, content.customerId, discountIds);
+): Promise<void> => {
+  const held = await discounts.heldDiscounts(db, customerId, discountIds);
   const message = 'must be a discount of the customer that is not ended';
   refuseFaults(
     discountIds.flatMap((id, index) =>
       held.has(id) ? [] : [{ field: `discounts[${index}]`, code: 'not_found', message }],
     ),
   );
-  return reduceDraft(ports, db, { draft: content, discountIds, issuedAt: hour }, []);
+};
+
+type OneOffParts = Pick<InvoiceDraft, 'customerId' | 'currency' | 'items'> & { readonly terms: InvoiceTerms };
+
+/** What they come to with the discounts that they are to have, and the taxes of now. */
+const computeItems = async (
+  ports: ReduceDraftPorts,
+  db: Db,
+  { customerId, currency, terms, items }: OneOffParts,
+  discountIds: readonly string[],
+  hour: Instant,
+): Promise<ComputedItems> => {
+  const content = oneOffInvoice({ customerId, currency, terms }, items);
+  const { discounts, taxes } = await reduceDraft(ports, db, { draft: content, discountIds, issuedAt: hour }, []);
+  return { currency, items, discounts, taxes };
 };
 
 const refuseStateOfDraft = (state: InvoiceState): never => {
@@ -90,7 +103,10 @@ const refuseStateOfDraft = (state: InvoiceState): never => {
 };
 
 /** Of what no request sets, or of issued invoices alone. */
-const draftFaults = (body: Static<typeof InvoicePatch>): Fault[] => [
+const draftFaults = (body: Static<typeof InvoicePatch>, { kind }: Pick<InvoiceDraft, 'kind'>): Fault[] => [
+  ...(body.lines !== undefined && kind === 'period'
+    ? [{ field: 'lines', code: 'not_allowed', message: 'are of a one-off invoice: this one bills what was closed' }]
+    : []),
   ...computedOf(body).map((field) => ({ field, code: 'not_allowed', message: 'is computed, and set by no request' })),
   ...(body.amount_paid === undefined
     ? []
@@ -135,16 +151,13 @@ export const invoiceDraftRoutes = ({ change }: Routes, ports: InvoiceDraftPorts)
         faults.push({ field: 'finalize_at', code: 'not_allowed', message: 'must not stand beside finalize' });
       refuseFaults(faults);
       const { id: customerId, clock } = payer;
+      const discountIds = body.discounts ?? [];
+      await expectHeld(ports, db, customerId, discountIds);
       const terms = await termsOf(db, customerId);
-      const content = oneOffInvoice({ customerId, currency, terms }, items);
-      const { discounts, taxes } = await reduceOneOff(ports, db, content, body.discounts ?? [], hour);
       const draft = {
+        ...(await computeItems(ports, db, { customerId, currency, terms, items }, discountIds, hour)),
         customerId,
-        currency,
         finalizeAt,
-        items,
-        discounts,
-        taxes,
         overrides: { ...overridesOf(body), ...(body.discounts && { discounts: body.discounts }) },
         metadata: body.metadata ?? {},
       };
@@ -165,7 +178,7 @@ export const invoiceDraftRoutes = ({ change }: Routes, ports: InvoiceDraftPorts)
       method: 'PATCH',
       url: `${url}/:id`,
       operation: 'updateInvoice',
-      summary: 'Change what a draft says beside its lines, or the state of an issued invoice',
+      summary: 'Change what a draft says, or the state of an issued invoice',
       params: IdParam,
       body: InvoicePatchBody,
       documentedBody: InvoicePatch,
@@ -181,15 +194,21 @@ export const invoiceDraftRoutes = ({ change }: Routes, ports: InvoiceDraftPorts)
       const { draft } = target;
       matchVersion(draft.version);
       if (body.state !== undefined) refuseStateOfDraft(body.state);
-      const faults = draftFaults(body);
-      const asked = readFinalizeAt(body.finalize_at, draft, hourOf(draft, nowMs), faults);
+      const faults = draftFaults(body, draft);
+      const hour = hourOf(draft, nowMs);
+      const asked = readFinalizeAt(body.finalize_at, draft, hour, faults);
+      const { customerId, currency } = draft;
+      const { rounding } = await organizations.organization(db);
+      const items = body.lines && itemsOf(body.lines, { currency, rounding, now: hour }, faults);
       refuseFaults(faults);
+      const parts = items && { customerId, currency, items, terms: await termsOf(db, customerId) };
+      const relined = parts && (await computeItems(ports, db, parts, draft.overrides.discounts ?? [], hour));
       const changed = {
         finalizeAt: asked === undefined ? draft.finalizeAt : asked,
         overrides: { ...draft.overrides, ...overridesOf(body) },
         metadata: body.metadata ?? draft.metadata,
       };
-      const after = await invoiceDrafts.changeDraft(db, draft.id, changed, new Date(nowMs));
+      const after = await invoiceDrafts.changeDraft(db, draft.id, changed, relined, new Date(nowMs));
       const entry = draftEntry('updated', draft.id, { before: lastingDraft(draft), after: lastingDraft(after) });
       return { body: await shown(db, after), changes: [entry] };
     },

@@ -142,6 +142,18 @@ export type NewOneOff = Pick<
   readonly reissueOf?: string;
 };
 
+/** The items of a one-off invoice, and what they came to. */
+export type ComputedItems = Pick<InvoiceDraft, 'currency' | 'items' | 'discounts' | 'taxes'>;
+
+/** As `lines`, `line_count`, `subtotal`, `discounts` and `taxes`. */
+const itemColumns = ({ currency, items, discounts, taxes }: ComputedItems): unknown[] => [
+  JSON.stringify(items.map(itemToJson)),
+  items.length,
+  formatAmount(sumAmounts(items.map(({ amount }) => amount))),
+  JSON.stringify(discounts.map((discount) => discountToJson(discount, currency))),
+  JSON.stringify(taxes.map((tax) => taxToJson(tax, currency))),
+];
+
 const periodsStatement = `SELECT p.draft_id, json_agg(${groupPeriodColumns} ORDER BY ${periodOrder}) AS periods,
   ${carriedColumns}
 FROM billing_periods p WHERE p.draft_id = ANY ($1) AND p.state = 'open' GROUP BY p.draft_id`;
@@ -213,9 +225,9 @@ export const invoiceDraftStore = {
     const id = newId('inv');
     await db.query(
       `INSERT INTO invoice_drafts (id, organization_id, kind, state, customer_id, currency, finalize_at, overrides,
-         lines, line_count, subtotal, computed_at, test_clock_id, metadata, taxes, discounts, reissue_of, version, created_at,
+         lines, line_count, subtotal, discounts, taxes, computed_at, test_clock_id, metadata, reissue_of, version, created_at,
          updated_at)
-       VALUES ($1, $2, 'one_off', 'draft', $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, 1, $10, $10)`,
+       VALUES ($1, $2, 'one_off', 'draft', $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, 1, $12, $12)`,
       [
         id,
         db.organizationId,
@@ -223,23 +235,21 @@ export const invoiceDraftStore = {
         draft.currency,
         draft.finalizeAt === null ? null : new Date(draft.finalizeAt),
         JSON.stringify(draft.overrides),
-        JSON.stringify(draft.items.map(itemToJson)),
-        draft.items.length,
-        formatAmount(sumAmounts(draft.items.map(({ amount }) => amount))),
+        ...itemColumns(draft),
         now,
         draft.testClockId,
         draft.metadata,
-        JSON.stringify(draft.taxes.map((tax) => taxToJson(tax, draft.currency))),
-        JSON.stringify(draft.discounts.map((discount) => discountToJson(discount, draft.currency))),
         draft.reissueOf ?? null,
       ],
     );
     return (await invoiceDraftStore.draft(db, id)) as InvoiceDraft;
   },
+  /** `relined` is of a one-off invoice with other lines. */
   changeDraft: async (
     db: Db,
     id: string,
     { finalizeAt, overrides, metadata }: Pick<InvoiceDraft, 'finalizeAt' | 'overrides' | 'metadata'>,
+    relined: ComputedItems | undefined,
     now: Date,
   ): Promise<InvoiceDraft> => {
     await db.query(
@@ -254,6 +264,13 @@ export const invoiceDraftStore = {
         now,
       ],
     );
+    if (relined)
+      await db.query(
+        `UPDATE invoice_drafts SET lines = $3, line_count = $4, subtotal = $5, discounts = $6, taxes = $7,
+           computed_at = $8
+         WHERE organization_id = $1 AND id = $2`,
+        [db.organizationId, id, ...itemColumns(relined), now],
+      );
     return (await invoiceDraftStore.draft(db, id)) as InvoiceDraft;
   },
   deleteDraft: async (db: Db, id: string, now: Date): Promise<void> => {

@@ -113,7 +113,8 @@ export const itemsOf = (
         ? costOfUnits(line, currency, rounding, refuse)
         : costOfAmount(line, line.amount, currency, refuse);
     const servicePeriod = readPeriod(line.service_period, `${at}.service_period`, now, faults);
-    return cost ? [{ description: line.description, ...cost, rounding, servicePeriod }] : [];
+    const { description, tax_category: taxCategory = null } = line;
+    return cost ? [{ description, ...cost, rounding, servicePeriod, taxCategory }] : [];
   });
   const total = sumAmounts(items.map(({ amount }) => amount));
   if (faults.length === before && total < 0n)

@@ -2,7 +2,7 @@
 import type { FastifyRequest } from 'fastify';
 import { LRUCache } from 'lru-cache';
 import type { Clock } from '#platform/process/clock.ts';
-import { earliestEventMs } from '#schemas/event-fields.ts';
+import { earliestEventMs, sandboxFutureMs } from '#schemas/event-fields.ts';
 import type { FailureError } from '#schemas/failures.ts';
 import { BlockWriter } from '../parse/event-block.ts';
 import { type Seeds, seedsOf } from '../parse/key-hash.ts';
@@ -71,9 +71,6 @@ const encodingOf = (headers: FastifyRequest['headers']): Encoding | undefined =>
   const encoding = headers['content-encoding']?.toLowerCase();
   return encodings.find((one) => one === encoding);
 };
-
-/** Six years of 366 days: a test clock goes on for five at a time. */
-const sandboxFutureMs = 6 * 366 * 86_400_000;
 
 /**
  * A backfill reaches back to the year 2000, and no further ahead than any other. In a sandbox customers live by test

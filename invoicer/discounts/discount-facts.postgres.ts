@@ -4,9 +4,10 @@
  */
 import type { Queryable } from '#platform/stores/postgres.ts';
 import { type BilledRow, billedBeforeFromRows, billedBeforeStatement } from '../corrections/billed-before.ts';
-import { creditParameters, type UnwrittenCredit } from '../corrections/unwritten-credits.ts';
-import { type ChargedRow, chargedFromRows, chargedOfUnwritten, chargedStatement } from './charged-discounts.ts';
-import type { DiscountedInvoices, DiscountFacts, TakenBack, UnwrittenPeriods } from './discount-facts.ts';
+import { readCharged } from '../corrections/charged-lines.postgres.ts';
+import type { ChargesOfCredits } from '../corrections/charged-lines.ts';
+import type { UnwrittenCredit } from '../corrections/unwritten-credits.ts';
+import type { DiscountedInvoices, DiscountFacts, UnwrittenPeriods } from './discount-facts.ts';
 import {
   endedSince,
   factsFromRows,
@@ -23,26 +24,30 @@ import {
   versionsStatement,
 } from './discount-rows.ts';
 
-const chargedAlongWith = (credits: readonly UnwrittenCredit[]): (readonly [string, TakenBack])[] =>
-  credits.flatMap(({ id, chargeId }) =>
-    chargeId === undefined ? [] : [[id, { chargeId, lines: undefined }] as const],
-  );
+/** Of those that were discounted; and of what is not written down itself, where it stands. */
+const takenBackOf = (charged: ChargesOfCredits, unwritten: readonly UnwrittenCredit[]): DiscountFacts['takenBack'] =>
+  new Map([
+    ...unwritten.flatMap(({ id, chargeId }) =>
+      chargeId === undefined ? [] : [[id, { chargeId, lines: undefined }] as const],
+    ),
+    ...[...charged].map(([id, { chargeId, lines }]) => {
+      const discounted = lines && new Map([...lines].filter(([, { discounts }]) => discounts.length > 0));
+      return [id, { chargeId, lines: discounted }] as const;
+    }),
+  ]);
 
 /** What was charged before of what credits take back and deltas correct; asked where there are any. */
 const chargedBefore = async (
   db: Queryable,
-  { organizationId, creditIds }: DiscountedInvoices,
+  invoices: DiscountedInvoices,
   unwritten: UnwrittenPeriods | undefined,
 ): Promise<Pick<DiscountFacts, 'takenBack' | 'billedBefore'>> => {
+  const { organizationId, creditIds } = invoices;
   const { credits = [] } = unwritten ?? {};
-  const rowsOf = async <R extends object>(statement: string, values: unknown[], isAsked: boolean) =>
-    isAsked ? (await db.query<R>(statement, values)).rows : [];
-  const [written, foreseen] = [creditIds.length > 0, credits.length > 0];
-  const charged = await rowsOf<ChargedRow>(chargedStatement, [organizationId, creditIds], written);
-  const ahead = await rowsOf<ChargedRow>(chargedOfUnwritten, [organizationId, ...creditParameters(credits)], foreseen);
-  const billed = await rowsOf<BilledRow>(billedBeforeStatement, [organizationId, creditIds], written);
-  const takenBack = new Map([...chargedAlongWith(credits), ...chargedFromRows([...charged, ...ahead])]);
-  return { takenBack, billedBefore: billedBeforeFromRows(billed) };
+  const charged = await readCharged(db, invoices, credits);
+  const billed =
+    creditIds.length > 0 ? (await db.query<BilledRow>(billedBeforeStatement, [organizationId, creditIds])).rows : [];
+  return { takenBack: takenBackOf(charged, credits), billedBefore: billedBeforeFromRows(billed) };
 };
 
 /**

@@ -39,7 +39,7 @@ export type DocumentContent = {
   readonly buyer: PartyContent;
   readonly columns: {
     readonly description: string;
-    /** These two are null of a credit note. */
+    /** These two are null of a credit note, and where they leave the description no room. */
     readonly quantity: string | null;
     readonly unitPrice: string | null;
     /** Null where no line is taxed. */
@@ -86,7 +86,8 @@ const taxText = (tax: DocumentTax, words: DocumentWords, { percentage }: Printer
 const stepText = ({ kind, from, to, cell }: DocumentStep, words: DocumentWords, { quantity }: Printer): string => {
   const range = to === null ? words.unitsAbove(quantity(from)) : words.units(quantity(from), quantity(to));
   const text = kind === 'units' ? range : words.steps[kind];
-  return cell ? printedLine(`${Object.values(cell).join(', ')}: ${text}`) : text;
+  // The range is no text of a caller: the spaces that group its digits keep them together.
+  return cell ? `${printedLine(Object.values(cell).join(', '))}: ${text}` : text;
 };
 
 const stepContent = (step: DocumentStep, words: DocumentWords, printer: Printer): DetailContent => {
@@ -242,7 +243,7 @@ export const documentContent = (document: InvoiceDocument): DocumentContent => {
   const printer = createPrinter(words.locale, document.timeZone, document.currency);
   const { seller, buyer, memo } = document;
   const { sealLabel, ...heads } = heading(document, words, printer);
-  const paymentUrl = webLink(document.paymentUrl);
+  const paymentUrl = isInFavor(document) ? null : webLink(document.paymentUrl);
   const hasTaxes = document.lines.some(({ taxes }) => taxes.length > 0);
   return {
     language: document.language,

@@ -1,5 +1,6 @@
 /** An invoice as one HTML page: no script, nothing fetched, each text of a caller escaped. Pure. */
 import { type DetailContent, type DocumentContent, documentContent, type PartyContent } from './document-content.ts';
+import { fitColumns } from './fit-columns.ts';
 import type { DocumentLogo, InvoiceDocument } from './invoice-document.ts';
 import { paymentCode } from './payment-code.ts';
 
@@ -18,13 +19,14 @@ body { margin: 0 auto; max-width: 52rem; padding: 3rem 1.5rem }
 header { display: flex; justify-content: space-between; gap: 1rem }
 header img { max-height: 3.5rem; max-width: 12rem }
 h1 { font-size: 1.75rem; margin: 0 0 .5rem } h2 { font-size: 1.4rem; margin: 2rem 0 .25rem } h3 { font-size: 1em; margin: 0 }
-dl { display: grid; grid-template-columns: max-content 1fr; gap: .1rem 1.5rem; margin: 0 } dt { font-weight: 600 } dd { margin: 0 }
+dl { display: grid; grid-template-columns: fit-content(45%) 1fr; gap: .1rem 1.5rem; margin: 0 } dt { font-weight: 600 } dd { margin: 0 }
 .parties { display: grid; grid-template-columns: 1fr 1fr; gap: 1.5rem; margin-top: 1.5rem } .parties p { margin: 0 }
-p, dd, td, h3 { overflow-wrap: anywhere }
+p, dt, dd, td, h2, h3 { overflow-wrap: anywhere }
 table { border-collapse: collapse; margin-top: 1.5rem; width: 100% } th { color: #697386; font-size: .8em; font-weight: 400; text-align: start }
 thead th { border-bottom: 1px solid #1a1f36 } th, td { padding: .45rem 0 .1rem 1rem; text-align: end; vertical-align: top; white-space: nowrap }
 th:first-child, td:first-child { padding-inline-start: 0; text-align: start; white-space: normal }
 .detail td { color: #697386; font-size: .9em; padding-top: 0 } .detail td:first-child { padding-inline-start: 1rem }
+.tax { overflow-wrap: normal; white-space: normal }
 .faint, small { color: #697386; font-size: .85em }
 .totals { margin-inline-start: 40%; width: 60% } .totals td { border-top: 1px solid #d5dbe1; padding-bottom: .45rem } .strong { font-weight: 600 }
 .memo { white-space: pre-line } a { color: #3d5afe; font-weight: 600 }
@@ -44,8 +46,8 @@ const row = (
   shown: readonly Figure[],
   kind: 'line' | 'detail',
 ): string => {
-  const cells = shown.map((name) => detail[name] ?? '');
-  return `<tr class="${kind}"><td>${description}</td>${cells.map((cell) => `<td>${escaped(cell)}</td>`).join('')}</tr>`;
+  const cells = shown.map((name) => `<td${name === 'tax' ? ' class="tax"' : ''}>${escaped(detail[name] ?? '')}</td>`);
+  return `<tr class="${kind}"><td>${description}</td>${cells.join('')}</tr>`;
 };
 
 const table = ({ columns, lines }: DocumentContent): string => {
@@ -86,7 +88,7 @@ const footer = ({ payment, seal }: DocumentContent): string => {
 };
 
 export const invoiceHtml = (document: InvoiceDocument): string => {
-  const content = documentContent(document);
+  const content = fitColumns(documentContent(document));
   const { payment, memo } = content;
   return `${[
     `<!doctype html>\n<html lang="${content.language}">\n<head>\n<meta charset="utf-8">`,

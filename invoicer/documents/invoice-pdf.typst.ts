@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { NodeCompiler } from '@myriaddreamin/typst-ts-node-compiler';
 import { type DocumentContent, documentContent } from './document-content.ts';
+import { fitColumns } from './fit-columns.ts';
 import { fontFiles, fontOrder } from './fonts.ts';
 import type { InvoiceDocument } from './invoice-document.ts';
 import { paymentCode } from './payment-code.ts';
@@ -57,7 +58,7 @@ export const createPdfMaker = (): PdfMaker => {
 
   const tryMake = (document: InvoiceDocument): Buffer | undefined => {
     const { logo } = document;
-    const content = documentContent(document);
+    const content = fitColumns(documentContent(document));
     const logoName = logo && `logo.${logo.format}`;
     if (logo && logoName) compiler.mapShadow(join(workspace, logoName), Buffer.from(logo.bytes));
     const inputs = {

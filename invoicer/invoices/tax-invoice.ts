@@ -23,13 +23,13 @@ export const sellerOf = ({ seller }: DraftInvoice): TaxedSeller => ({ country: s
 /** With their amounts less discounts, and their tax categories. */
 export const taxableLines = ({ periods, lines }: DraftInvoice, { categories }: TaxFacts): EngineLine[] => {
   const versions = new Map(periods.map(({ billingPeriodId, planVersionId }) => [billingPeriodId, planVersionId]));
-  return lines.map(({ billingPeriodId, position, description, chargeCode, amount, discounts }) => {
+  return lines.map(({ billingPeriodId, position, description, chargeCode, amount, discounts, taxCategory }) => {
     const key = chargeKey(versions.get(billingPeriodId ?? '') ?? '', chargeCode ?? '');
     return {
       position,
       description,
       chargeCode,
-      taxCategory: categories.get(key) ?? null,
+      taxCategory: taxCategory ?? categories.get(key) ?? null,
       amount: subtractAmounts(amount, sumAmounts(discounts.map((discount) => discount.amount))),
     };
   });

@@ -1,14 +1,15 @@
 /** What taxes of invoices go by, as PostgreSQL has it in clear: for the invoicer, and for the API of drafts. */
 import type { Queryable } from '#platform/stores/postgres.ts';
 import { type BilledRow, billedBeforeFromRows, billedBeforeStatement } from '../corrections/billed-before.ts';
-import { creditParameters, type UnwrittenCredit } from '../corrections/unwritten-credits.ts';
-import { type ChargedRow, chargedFromRows, chargedOfUnwritten, chargedStatement } from './charged-taxes.ts';
+import { readCharged } from '../corrections/charged-lines.postgres.ts';
+import type { UnwrittenCredit } from '../corrections/unwritten-credits.ts';
 import type { TaxedInvoices, TaxFacts } from './tax-facts.ts';
 import {
   type CategoryRow,
   type CustomerRow,
   categoriesStatement,
   categoryParameters,
+  chargedTaxesOf,
   customersStatement,
   factsFromRows,
   hasNoTaxes,
@@ -28,14 +29,12 @@ export const taxFacts = async (
   unwritten: readonly UnwrittenCredit[] = [],
 ): Promise<TaxFacts | undefined> => {
   const { organizationId, customerIds, creditIds } = invoices;
-  const asked = [organizationId, creditIds];
   const found = await db.query<PolicyAndRateRow>(ratesStatement, [organizationId]);
-  const charged = creditIds.length > 0 ? (await db.query<ChargedRow>(chargedStatement, asked)).rows : [];
-  const foreseen = [organizationId, ...creditParameters(unwritten)];
-  const ahead = unwritten.length > 0 ? (await db.query<ChargedRow>(chargedOfUnwritten, foreseen)).rows : [];
-  const billed = creditIds.length > 0 ? (await db.query<BilledRow>(billedBeforeStatement, asked)).rows : [];
+  const charged = await readCharged(db, invoices, unwritten);
+  const billed =
+    creditIds.length > 0 ? (await db.query<BilledRow>(billedBeforeStatement, [organizationId, creditIds])).rows : [];
   const terms = termsFromRows(found.rows);
-  const before = { takenBack: chargedFromRows([...charged, ...ahead]), billedBefore: billedBeforeFromRows(billed) };
+  const before = { takenBack: chargedTaxesOf(charged), billedBefore: billedBeforeFromRows(billed) };
   if (hasNoTaxes(terms, before)) return undefined;
   const customers = await db.query<CustomerRow>(customersStatement, [organizationId, customerIds]);
   const categories = haveCategories(terms)

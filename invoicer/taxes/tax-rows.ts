@@ -3,16 +3,19 @@
  * invoicer. Pure.
  */
 import assert from 'node:assert/strict';
+import type { InvoiceTax } from '#schemas/invoice.ts';
 import type { PolicyRounding } from '#schemas/rated-line.ts';
 import {
+  type AppliedTax,
   type CustomerTaxTreatment,
   parsePercentage,
   type TaxCalculation,
   type TaxRate,
   type TaxRounding,
 } from '#schemas/tax-rate.ts';
+import type { ChargesOfCredits } from '../corrections/charged-lines.ts';
 import type { TaxedCustomer } from './resolve-taxes.ts';
-import { chargeKey, type TaxedInvoices, type TaxFacts } from './tax-facts.ts';
+import { type ChargedTaxes, chargeKey, type TaxedInvoices, type TaxFacts } from './tax-facts.ts';
 
 export type RateRow = {
   id: string;
@@ -67,6 +70,22 @@ export const termsFromRows = (rows: readonly PolicyAndRateRow[]): TaxTerms => {
 
 /** What was charged before of what is on an invoice. */
 export type ChargedBefore = Pick<TaxFacts, 'takenBack' | 'billedBefore'>;
+
+const appliedOf = ({ taxRateId, code, name, percentage: text, isInclusive: inclusive, treatment }: InvoiceTax) => {
+  const percentage = parsePercentage(text);
+  assert(percentage !== undefined, `a stored percentage can't be read: ${text}`);
+  return { taxRateId, code, name, percentage, inclusive, treatment } satisfies AppliedTax;
+};
+
+/** Of those that are on an issued invoice, by the billing period of the credit. */
+export const chargedTaxesOf = (charged: ChargesOfCredits): TaxFacts['takenBack'] =>
+  new Map(
+    [...charged].flatMap(([creditId, { lines }]): [string, ChargedTaxes][] => {
+      if (lines === undefined) return [];
+      const taxed = [...lines].filter(([, { taxes }]) => taxes.length > 0);
+      return [[creditId, new Map(taxed.map(([code, { taxes }]) => [code, taxes.map(appliedOf)]))]];
+    }),
+  );
 
 /** Whether nothing has taxes: there are no rates, and nothing is given back that was taxed. */
 export const hasNoTaxes = ({ policy, rates }: TaxTerms, { takenBack, billedBefore }: ChargedBefore): boolean =>

@@ -12,6 +12,7 @@ import {
   Metadata,
   nullable,
 } from '#schemas/http/fields.ts';
+import { TaxCategory } from '#schemas/http/tax-rates.ts';
 import { oneOffLinesMax } from '#schemas/invoice/one-off.ts';
 
 /** What an issued invoice has beside its content, and what a run that made no draft says of drafts. */
@@ -73,6 +74,7 @@ const OneOffLine = Type.Object(
         { ...closed, title: 'ServicePeriod', description: 'The time that it is for; from start, before end.' },
       ),
     ),
+    tax_category: Type.Optional(TaxCategory),
   },
   {
     ...closed,
@@ -81,11 +83,13 @@ const OneOffLine = Type.Object(
   },
 );
 
+export const OneOffLines = Type.Array(OneOffLine, { minItems: 1, maxItems: oneOffLinesMax });
+
 export const NewOneOffInvoice = Type.Object(
   {
     customer_id: CustomerName,
     currency: CurrencyCode,
-    lines: Type.Array(OneOffLine, { minItems: 1, maxItems: oneOffLinesMax }),
+    lines: OneOffLines,
     ...said,
     discounts: Type.Optional(
       Type.Array(idOf('dsc'), {

@@ -1,16 +1,22 @@
 /** Changes of invoices in requests: of a draft what it says, of an issued invoice what happens to it. */
 import { type Static, Type } from 'typebox';
 import { closed } from '#schemas/http/fields.ts';
-import { FinalizeAt, said } from '#schemas/http/invoice-drafts.ts';
+import { FinalizeAt, OneOffLines, said } from '#schemas/http/invoice-drafts.ts';
 import { Invoice } from '#schemas/http/invoices.ts';
 import { InvoiceState } from '#schemas/invoice.ts';
 
-const ofDraft = ['memo', 'purchase_order', 'custom_fields', 'finalize_at'] as const;
+const ofDraft = ['memo', 'purchase_order', 'custom_fields', 'finalize_at', 'lines'] as const;
 
 export const InvoicePatch = Type.Object(
   {
     ...said,
     finalize_at: Type.Optional(FinalizeAt),
+    lines: Type.Optional(
+      Type.Unsafe<Static<typeof OneOffLines>>({
+        ...OneOffLines,
+        description: 'Of the draft of a one-off invoice: all of its lines, in the place of those that it has.',
+      }),
+    ),
     state: Type.Optional(
       Type.Enum(Object.values(InvoiceState), {
         title: 'InvoiceStateAsked',

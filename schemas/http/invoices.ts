@@ -181,6 +181,10 @@ export const InvoiceLine = Type.Object(
     steps: Type.Array(PriceStep),
     service_period: HashedPeriod,
     corrects: Type.Optional(LineCorrection),
+    tax_category: Type.Optional({
+      ...Code,
+      description: 'Of an item of a draft, where it has one: an issued line has the taxes that came of it.',
+    }),
   },
   { ...closed, title: 'InvoiceLine' },
 );

@@ -25,6 +25,8 @@ export type OneOffItem = {
   readonly rounding: RoundingMode;
   readonly amount: Amount;
   readonly servicePeriod: Period;
+  /** By which of the rates it is taxed; null where it is by those of no category. */
+  readonly taxCategory: string | null;
 };
 
 export const itemToJson = (item: OneOffItem) => ({
@@ -36,6 +38,7 @@ export const itemToJson = (item: OneOffItem) => ({
   amount: formatAmount(item.amount),
   start: item.servicePeriod.start,
   end: item.servicePeriod.end,
+  ...(item.taxCategory !== null && { tax_category: item.taxCategory }),
 });
 
 export type ItemJson = ReturnType<typeof itemToJson>;
@@ -53,6 +56,7 @@ export const itemFromJson = (json: ItemJson): OneOffItem => ({
   rounding: json.rounding,
   amount: read(parseStoredAmount(json.amount), json.amount),
   servicePeriod: { start: json.start, end: json.end },
+  taxCategory: json.tax_category ?? null,
 });
 
 /** Where nobody says of which time an item is: the millisecond that begins with that instant. */
@@ -74,4 +78,5 @@ export const lineOfItem = (item: OneOffItem, position: number): InvoiceLine => (
   taxes: [],
   steps: [],
   servicePeriod: item.servicePeriod,
+  ...(item.taxCategory !== null && { taxCategory: item.taxCategory }),
 });

@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { parts } from '../support/parts.ts';
 import { lastMonth, type Pipeline, startPipeline, until } from '../support/pipeline.ts';
 import { addTenant, unique } from '../support/tenants.ts';
+import { sandboxOf } from '../support/test-clock.ts';
 
 let pipeline: Pipeline;
 
@@ -277,6 +278,36 @@ describe('a request', () => {
       },
     });
     expect((await pipeline.api('GET', `${path}?idempotency_key=${key}`)).body.pagination.total).toBe(0);
+  });
+
+  it('of a sandbox may say times to come, as its events do, up to six years ahead; of the live world not', async () => {
+    const sandbox = await sandboxOf(pipeline);
+    const yearMs = 365 * 86_400_000;
+    const [customer, key] = [`c-${unique()}`, `k-${unique()}`];
+    await sandbox.send([event({ key, customer, atMs: month.end + yearMs })]);
+    const fate = () => sandbox.api('GET', `/v1/events/${key}`);
+    await until(fate, ({ status, body }) => status === 200 && body.state !== 'unchecked');
+    const later = replacing(key, { customer, tokens: '7', atMs: month.end + 5 * yearMs });
+    const amended = await sandbox.made(path, { amendments: [later] });
+    expect(amended.items[0]).toMatchObject({
+      before: [{ timestamp: new Date(month.end + yearMs).toISOString() }],
+      after: { timestamp: later.replacement.timestamp, properties: { tokens: '7' } },
+    });
+    const { body } = await until(fate, (answer) => answer.body.versions?.length === 2);
+    const times = body.versions.map(
+      ({ timestamp, until_sequence: end }: { timestamp: string; until_sequence: string }) => [timestamp, end === null],
+    );
+    expect(times).toEqual([
+      [new Date(month.end + yearMs).toISOString(), false],
+      [later.replacement.timestamp, true],
+    ]);
+    const inFuture = { field: 'amendments[0].replacement.timestamp', code: 'in_future' };
+    const tooLate = replacing(key, { customer, atMs: Date.now() + 7 * yearMs });
+    expect(await sandbox.api('POST', path, { amendments: [tooLate] })).toMatchObject({
+      status: 422,
+      body: { errors: [inFuture] },
+    });
+    expect(await amend(later)).toMatchObject({ status: 422, body: { errors: [inFuture] } });
   });
 
   it('of an event that was accepted this very moment waits for it', async () => {

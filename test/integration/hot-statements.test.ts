@@ -8,11 +8,10 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { logPath } from '#platform/local/home.ts';
 import { logins } from '#platform/stores/postgres.ts';
 import { billedBeforeStatement } from '../../invoicer/corrections/billed-before.ts';
+import { chargedStatement } from '../../invoicer/corrections/charged-lines.ts';
 import { lockCharged } from '../../invoicer/corrections/credited-charges.postgres.ts';
 import { creditedStatement } from '../../invoicer/corrections/credited-rows.ts';
-import { chargedStatement as chargedDiscounts } from '../../invoicer/discounts/charged-discounts.ts';
 import { lockCorrected } from '../../invoicer/issuing/deltas.postgres.ts';
-import { chargedStatement } from '../../invoicer/taxes/charged-taxes.ts';
 import { type DefinedRoute, definedRoutes, examples, worldOf } from '../support/api-routes.ts';
 import { fillTables, rowsMin, smallTables } from '../support/filled-tables.ts';
 import { llmProPlan, llmRequest } from '../support/llm-pro.ts';
@@ -229,7 +228,7 @@ const askTakenBack = async (): Promise<void> => {
     [organizationId],
   );
   expect(rows.length).toBeGreaterThan(0);
-  for (const statement of [chargedStatement, chargedDiscounts, billedBeforeStatement, creditedStatement])
+  for (const statement of [chargedStatement, billedBeforeStatement, creditedStatement])
     await pipeline.asWorker.query(statement, [organizationId, rows.map(({ id }) => id)]);
   const ids = rows.map(({ id }) => id);
   await lockCorrected(pipeline.asWorker, ids);

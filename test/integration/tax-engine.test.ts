@@ -114,6 +114,20 @@ describe('a tax engine', () => {
     expect(invoice).toMatchObject({ subtotal: '40.00', tax_total: '10.00', total: '50.00', taxes: [mva] });
   });
 
+  it('is asked with the tax categories of the lines of a one-off invoice', async () => {
+    const life = await subscriber();
+    const atlas = { description: 'Atlas', amount: '20.00', tax_category: 'books' };
+    const lines = [atlas, { description: 'Visit', amount: '4.00' }];
+    const body = { customer_id: life.customer, currency: 'NOK', lines, finalize: true };
+    const { id } = await sandbox.made('/v1/invoices', body);
+    const issued = (await sandbox.api('GET', `/v1/invoices/${id}?wait_seconds=25`)).body;
+    expect(issued).toMatchObject({ state: 'issued', subtotal: '24.00', tax_total: '6.00' });
+    expect(asked.at(-1)?.body.lines).toMatchObject([
+      { description: 'Atlas', tax_category: 'books' },
+      { description: 'Visit', tax_category: null },
+    ]);
+  });
+
   it('is not asked ahead: previews and renewals say all but its taxes', async () => {
     const life = await subscriber();
     const off = { name: 'Off', kind: 'percentage', percentage: '12.5', duration: 'forever' };

@@ -98,6 +98,44 @@ describe('an invoice as PDF', () => {
     expect(Math.max(...boxes.map(([, , right]) => Number(right)))).toBeLessThan(420);
   });
 
+  it('keeps every figure whole and on the page, whatever its sign, currency and length', async () => {
+    const figure = { ...sampleLine(0), period: null, steps: [] };
+    // In the first the amount is the widest text of its column, and has a digit that is narrow where digits differ.
+    const narrow = [
+      { ...figure, description: 'First', quantity: '1', amount: '-66.41' },
+      { ...figure, description: 'Second', quantity: '-12', unitAmount: '-0.5', amount: '-6.00' },
+    ];
+    const tax = { name: 'VAT', percentage: '19', isInclusive: false, treatment: 'taxed' } as const;
+    const sums = { taxableAmount: '-123456789012.34', amount: '-23456789012.34' };
+    const wide = [
+      {
+        ...figure,
+        description: 'W'.repeat(300),
+        quantity: '-123456789012.123456789012',
+        unitAmount: '-123456789012.123456789012',
+        amount: '-123456789012.34',
+        taxes: Array.from({ length: 5 }, () => ({ ...tax, ...sums })),
+      },
+    ];
+    for (const [lines, currency, said] of [
+      [narrow, 'USD', ['-$66.41', '-12', '-$0.50', '-$6.00']],
+      [wide, 'CHF', ['-123,456,789,012.123456789012', '-CHF 123,456,789,012.123456789012', '-CHF 123,456,789,012.34']],
+    ] as const) {
+      const field = { name: 'N'.repeat(60), value: 'V'.repeat(200) };
+      const pdf = made(
+        sampleDocument({ lines, currency, customFields: [field], taxes: [{ ...tax, ...sums }], total: '-66.41' }),
+      );
+      await pdf.check();
+      const text = (await pdf.text('-layout')).replaceAll('\u00a0', ' ');
+      for (const one of said) expect(text).toContain(one);
+      const edges = [...(await pdf.text('-bbox')).matchAll(/xMin="([-\d.]+)" .*xMax="([-\d.]+)"/g)];
+      expect(edges.length).toBeGreaterThan(50);
+      // A4 is 595.28 pt wide, and its margins are 18 mm.
+      expect(Math.min(...edges.map(([, left]) => Number(left)))).toBeGreaterThan(51);
+      expect(Math.max(...edges.map(([, , right]) => Number(right)))).toBeLessThan(544.5);
+    }
+  });
+
   it.each([
     '<b>bold</b> & "x"',
     '#set text(red) $x^2$ *a* _b_ @c <d> `e`',

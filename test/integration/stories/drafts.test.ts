@@ -312,6 +312,10 @@ describe('what is said beside the lines', () => {
     expect(await one(draft.id)).toMatchObject(said);
     const patched = await sandbox.api('PATCH', `/v1/invoices/${draft.id}`, { memo: 'Its own' });
     expect(patched.body).toMatchObject({ ...said, memo: 'Its own' });
+    const lines = [{ description: 'Another', amount: '1.00' }];
+    expect((await sandbox.api('PATCH', `/v1/invoices/${draft.id}`, { lines })).body.errors).toMatchObject([
+      { field: 'lines', code: 'not_allowed' },
+    ]);
     await changed({ payment_terms: { days: 30 }, invoice_defaults: { ...terms, purchase_order: 'PO-2' } });
     const last = { ...said, memo: 'Its own', purchase_order: 'PO-2', payment_terms: { days: 30 } };
     expect(await one(draft.id)).toMatchObject(last);
@@ -361,6 +365,62 @@ describe('a one-off invoice', () => {
         { amount: '20.00', service_period: { start: '2027-01-01T00:00:00Z', end: '2027-02-01T00:00:00Z' } },
       ],
     });
+  });
+
+  it('is changed in its lines while it is a draft, by whoever knows its version', async () => {
+    const code = `t-${unique()}`;
+    await sandbox.made('/v1/tax-rates', { code, name: 'Tax', percentage: '10' });
+    const customer_id = `c-${unique()}`;
+    const tax = { treatment: 'taxable', rates: [code] };
+    await sandbox.made('/v1/customers', { external_id: customer_id, name: 'A customer', tax });
+    const workshop = { description: 'Workshop', unit_amount: '180.00', quantity: '6' };
+    const goodwill = { description: 'Goodwill', amount: '-50.00' };
+    const { id } = await sandbox.made('/v1/invoices', { customer_id, currency: 'USD', lines: [workshop, goodwill] });
+    expect(await one(id)).toMatchObject({ version: 1, subtotal: '1030.00', tax_total: '103.00', total: '1133.00' });
+    const change = (lines: object[], version = '*') =>
+      sandbox.api('PATCH', `/v1/invoices/${id}`, { lines }, { 'if-match': version });
+    const service_period = { start: '2027-01-01T00:00:00Z', end: '2027-02-01T00:00:00Z' };
+    const two = { ...workshop, description: 'Workshop, two days', quantity: '12.5' };
+    const setup = { description: 'Setup', amount: '20', service_period, tax_category: 'travel' };
+    const changed = await change([two, setup], '"1"');
+    // 2250.00 and 20.00, and a tenth of them.
+    const sums = { version: 2, subtotal: '2270.00', tax_total: '227.00', total: '2497.00' };
+    expect(changed).toMatchObject({ status: 200, body: { ...sums, state: 'draft' } });
+    expect(await one(id)).toMatchObject({
+      ...sums,
+      lines: [
+        { description: 'Workshop, two days', quantity: '12.5', unit_amount: '180', amount: '2250.00' },
+        { description: 'Setup', unit_amount: null, amount: '20.00', service_period, tax_category: 'travel' },
+      ],
+    });
+    expect((await drafts(customer_id))[0]).toMatchObject(sums);
+    expect((await change([workshop], '"1"')).status).toBe(412);
+    expect(await change([workshop, { description: 'A', amount: '0.001' }])).toMatchObject({
+      status: 422,
+      body: { errors: [{ field: 'lines[1].amount', code: 'too_precise' }] },
+    });
+    for (const lines of [[], [goodwill]]) expect((await change(lines)).status).toBe(422);
+    const asked = Array.from({ length: 6 }, (_, index) => change([{ ...setup, amount: `${index + 1}.00` }], '"2"'));
+    const answers = await Promise.all(asked);
+    expect(answers.map(({ status }) => status).toSorted()).toEqual([200, 412, 412, 412, 412, 412]);
+    const last = answers.find(({ status }) => status === 200)?.body;
+    expect(await one(id)).toMatchObject({ version: 3, subtotal: last.subtotal });
+    expect((await sandbox.api('POST', `/v1/invoices/${id}/finalize`)).status).toBe(202);
+    const issued = await one(id);
+    expect(issued).toMatchObject({ state: 'issued', subtotal: last.subtotal, total: last.total });
+    expect(issued.lines.map(Object.keys)).toEqual([expect.not.arrayContaining(['tax_category'])]);
+    expect((await change([workshop])).body).toMatchObject({
+      error_code: 'INVOICE_IMMUTABLE',
+      errors: [{ field: 'lines' }],
+    });
+    const { items } = (await sandbox.api('GET', `/v1/audit-log?object_id=${id}&object_type=invoice_draft`)).body;
+    expect(items.map(({ action }: { action: string }) => action.split('.')[1])).toEqual([
+      'issued',
+      'finalizing',
+      'updated',
+      'updated',
+      'created',
+    ]);
   });
 
   it('is deleted while it is a draft, and tells all that is wrong with it at once', async () => {

@@ -159,6 +159,127 @@ describe('a fee is credited by hand, and then given back', () => {
   });
 });
 
+describe('a fee is credited by hand, and another change than of the plan gives back the rest', () => {
+  const change = (id: string, action: string, body: object): Promise<Body> =>
+    sandbox.made(`/v1/subscriptions/${id}/${action}`, { invoice: 'now', ...body });
+  /** An hour later, what was charged and given back at an instant. */
+  const billedAt = async (life: Life, at: string): Promise<Body> => {
+    await life.until(at.replace('00:00:00', '01:00:00'));
+    const billed = (await invoicesOf(life)).at(-1);
+    expect(billed.issued_at).toMatch(at.replace('Z', ''));
+    return billed;
+  };
+  const expectNothingLeft = async (...invoices: readonly string[]): Promise<void> => {
+    for (const invoice of invoices) expect((await ask(invoice)).body.error_code).toBe('INVOICE_FULLY_CREDITED');
+  };
+
+  it('a pause, after the credit was paid back; and once more, of what was charged when it was resumed', async () => {
+    const { life, id, invoice } = await subscribed(await plan('30.00'), ['de']);
+    const paid = await sandbox.api('PATCH', `/v1/invoices/${invoice}`, { state: 'paid' });
+    expect([paid.status, paid.body.amount_paid]).toEqual([200, '35.70']);
+    const note = await credit(invoice, { ...ofLine('20.00'), settlement: 'refund' });
+    expect([note.post_payment_amount, ...linesOf(note)]).toEqual(['23.80', '1: 20.00, de 3.80']);
+    await life.until(middle);
+    await change(id, 'pause', {});
+    const paused = await billedAt(life, middle);
+    expect(shown(paused)).toEqual(['-10.00, 5 before, de -1.90', 'total -11.90']);
+    await life.until('2027-04-21T00:00:00Z');
+    await change(id, 'resume', {});
+    const resumed = await billedAt(life, '2027-04-21T00:00:00Z');
+    // A third of the month, of which 5.00 are of its last five days.
+    expect(shown(resumed)).toEqual(['10.00, de 1.90', 'total 11.90']);
+    await credit(resumed.id, ofLine('8.00'));
+    await life.until('2027-04-26T00:00:00Z');
+    await change(id, 'pause', {});
+    expect(shown(await billedAt(life, '2027-04-26T00:00:00Z'))).toEqual(['-2.00, 3 before, de -0.38', 'total -2.38']);
+    await expectNothingLeft(invoice, resumed.id);
+  });
+
+  it('fewer seats, more seats: each number of them is given back once', async () => {
+    const seats = { seats: true, timing: 'advance', price: { model: 'per_unit', unit_amount: '24.00' } };
+    const team = await newPlan(sandbox, 'USD', [{ code: 'seats', name: 'seats', ...seats }]);
+    const life = await lifeFrom(sandbox, april, { tax: { treatment: 'taxable', rates: ['de', 'city'] } });
+    const { id } = await sandbox.made('/v1/subscriptions', { customer_id: life.customer, plan: team, seats: 3 });
+    const first = await billedAt(life, april);
+    // 72.00 at 5.5 and 19 %.
+    expect(shown(first)).toEqual(['72.00, city 3.96, de 13.68', 'total 89.64']);
+    // Five sixths: 3.30 and 11.40.
+    expect(linesOf(await credit(first.id, ofLine('60.00')))).toEqual(['1: 60.00, city 3.30, de 11.40']);
+    await life.until(middle);
+    await change(id, 'seats', { quantity: 1, at: 'now' });
+    const fewer = await billedAt(life, middle);
+    // Half of the month: 36.00 of three, 12.00 of one, of which 0.66 and 2.28.
+    expect(shown(fewer)).toEqual([
+      '-12.00, 24 before, city -0.66, de -2.28',
+      '12.00, city 0.66, de 2.28',
+      'total 0.00',
+    ]);
+    expect((await ask(fewer.id)).body.error_code).toBe('INVOICE_NOT_CREDITABLE');
+    await life.until('2027-04-21T00:00:00Z');
+    await change(id, 'seats', { change: 1 });
+    // A third of it: 8.00 of one, 16.00 of two.
+    const more = await billedAt(life, '2027-04-21T00:00:00Z');
+    expect(shown(more)).toEqual(['-8.00, city -0.44, de -1.52', '16.00, city 0.88, de 3.04', 'total 9.96']);
+    expect(linesOf(await credit(more.id, { lines: [{ invoice_line: 2, amount: '4.50' }] }))).toEqual([
+      '2: 4.50, city 0.25, de 0.86',
+    ]);
+    await cancel(id, '2027-04-22T00:00:00Z');
+    // 48.00 less 33.60 of 21 days: 14.40, of which 11.50 are left, with 0.88 less 0.25 and 3.04 less 0.86.
+    expect(shown(await billedAt(life, '2027-04-22T00:00:00Z'))).toEqual([
+      '-11.50, 2.9 before, city -0.63, de -2.18',
+      'total -14.31',
+    ]);
+    await expectNothingLeft(first.id);
+  });
+
+  it('an add-on that is ended: its own line alone, and the plan when that ends', async () => {
+    const code = `a-${unique()}`;
+    const extra = [flat('extra', '3.00', { timing: 'advance' })];
+    await sandbox.made('/v1/plans', { code, name: code, kind: 'add_on', currency: 'USD', charges: extra });
+    const life = await lifeFrom(sandbox, april, { tax: { treatment: 'taxable', rates: ['de'] } });
+    const base = await plan('10.00');
+    const { id } = await sandbox.made('/v1/subscriptions', {
+      customer_id: life.customer,
+      plan: base,
+      add_ons: [{ plan: code, quantity: 2 }],
+    });
+    const first = await billedAt(life, april);
+    expect(shown(first)).toEqual(['10.00, de 1.90', '6.00, de 1.14', 'total 19.04']);
+    const note = await credit(first.id, { lines: [{ invoice_line: 2, amount: '5.00' }] });
+    expect(linesOf(note)).toEqual(['2: 5.00, de 0.95']);
+    await life.until(middle);
+    await change(id, 'add-ons', { plan: code, quantity: 0 });
+    expect(shown(await billedAt(life, middle))).toEqual(['-1.00, 2 before, de -0.19', 'total -1.19']);
+    await cancel(id, '2027-04-21T00:00:00Z');
+    // 10.00 less 6.67, and of 1.90 0.6327.
+    expect(shown(await billedAt(life, '2027-04-21T00:00:00Z'))).toEqual(['-3.33, de -0.63', 'total -3.96']);
+    // What is left is 6.67 of the plan, with 1.27.
+    const rest = await credit(first.id);
+    expect([...linesOf(rest), rest.total]).toEqual(['1: 6.67, de 1.27', '7.94']);
+    await expectNothingLeft(first.id);
+  });
+
+  it('of an invoice that nobody pays: it stays given up for what is due of it', async () => {
+    const [before, after] = [await subscribed(await plan('30.00')), await subscribed(await plan('30.00'))];
+    const giveUp = async (invoice: string): Promise<void> => {
+      const { status } = await sandbox.api('PATCH', `/v1/invoices/${invoice}`, { state: 'uncollectible' });
+      expect(status).toBe(200);
+    };
+    await giveUp(before.invoice);
+    await credit(before.invoice, ofLine('20.00'));
+    for (const { id } of [before, after]) await cancel(id, middle);
+    for (const { life } of [before, after]) await life.until('2027-04-17T00:00:00Z');
+    expect(await last(before.life)).toEqual(['-10.00, 5 before', 'total -10.00']);
+    expect(await last(after.life)).toEqual(['-15.00', 'total -15.00']);
+    await giveUp(after.invoice);
+    expect((await sandbox.api('POST', `/v1/invoices/${after.invoice}/void`, {})).status).toBe(409);
+    expect((await credit(after.invoice)).total).toBe('15.00');
+    await expectNothingLeft(before.invoice, after.invoice);
+    expect(await standing(sandbox.api, before.invoice)).toBe('uncollectible 20.00 10.00');
+    expect(await standing(sandbox.api, after.invoice)).toBe('uncollectible 15.00 15.00');
+  });
+});
+
 describe('a fee is given back, and then credited by hand', () => {
   it('no more than what is left, which is what a credit note in full comes to; the invoice is not voided', async () => {
     const { life, id, invoice } = await subscribed(await plan('30.00'), ['de']);

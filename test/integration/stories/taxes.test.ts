@@ -420,14 +420,18 @@ it('a draft and a preview have the taxes that the invoice has, to the byte of ea
   const made = await sandbox.made('/v1/invoices', {
     customer_id: life.customer,
     currency: 'EUR',
-    lines: [{ description: 'Workshop', amount: '100.00' }],
+    lines: [
+      { description: 'Workshop', amount: '100.00' },
+      { description: 'Atlas', amount: '20.00', tax_category: 'books' },
+    ],
   });
-  expect(sums(made)).toBe('100.00 16.00 116.00');
+  // 16 % of the one, 7 % of the other.
+  expect(sums(made)).toBe('120.00 17.40 137.40');
   await sandbox.api('PATCH', `/v1/customers/${life.customer}`, { tax: { treatment: 'exempt' } });
   // Lists say what was computed last, and whoever asks for it what stands.
-  expect(sums((await sandbox.api('GET', `/v1/invoices/${made.id}`)).body)).toBe('100.00 0.00 100.00');
+  expect(sums((await sandbox.api('GET', `/v1/invoices/${made.id}`)).body)).toBe('120.00 0.00 120.00');
   const again = (await sandbox.api('GET', `/v1/invoices?state=draft&customer_id=${life.customer}`)).body;
-  expect(again.items.map(sums)).toEqual(['100.00 16.00 116.00']);
+  expect(again.items.map(sums)).toEqual(['120.00 17.40 137.40']);
   await sandbox.api('PATCH', '/v1/organization', { invoicing: { draft_minutes: 0 } });
 });
 

@@ -39,7 +39,8 @@ describe('the state of an invoice of 100.00 after a credit', () => {
 });
 
 describe('what of a credit was due still', () => {
-  const item = { description: 'x', quantity: amount('1') as never, unitAmount: null, rounding: 'half_up' as const };
+  const whole = { description: 'x', quantity: amount('1') as never, unitAmount: null, rounding: 'half_up' as const };
+  const item = { ...whole, taxCategory: null };
   const line = lineOfItem(
     { ...item, precise: 0n as never, amount: amount('100'), servicePeriod: { start: 0, end: 1 } },
     1,

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { addressLines } from '../../../../invoicer/documents/address-lines.ts';
 import { documentContent } from '../../../../invoicer/documents/document-content.ts';
+import { fitColumns } from '../../../../invoicer/documents/fit-columns.ts';
 import { documentLanguages } from '../../../../invoicer/documents/invoice-document.ts';
 import { invoiceHtml } from '../../../../invoicer/documents/invoice-html.ts';
 import { sampleDocument, sampleLine } from '../../../support/sample-document.ts';
@@ -138,6 +139,40 @@ describe('what a document says', () => {
     expect(content.notes).toEqual(['Reverse charge: the tax is to be paid by the recipient.']);
   });
 
+  it('says below a description what would leave it no room, in full, and only then', () => {
+    const october = sampleDocument({ currency: 'CHF', paymentUrl: null });
+    const priced = { ...sampleLine(1), quantity: '1234567.123456789012', unitAmount: '0.000000000001' };
+    const wide = fitColumns(documentContent({ ...october, lines: [priced, sampleLine(2)] }));
+    expect([wide.columns.quantity, wide.columns.unitPrice, wide.columns.amount]).toEqual([null, null, 'Amount']);
+    const shown = wide.lines.map((line) => [
+      line.amount.replace('\u00a0', ' '),
+      ...line.details.map(({ text, amount }) => `${text}${amount && ` = ${amount}`}`.replaceAll('\u00a0', ' ')),
+    ]);
+    expect(shown).toEqual([
+      ['CHF 240.00', 'Qty: 1,234,567.123456789012 · Unit price: CHF 0.000000000001'],
+      [
+        'CHF 112.50',
+        'Qty: 125,000',
+        'Included = CHF 0.00',
+        'Qty: 1,000 · Unit price: CHF 0.00',
+        'From 1,000 to 100,000 = CHF 99.00',
+        'Qty: 99,000 · Unit price: CHF 0.001',
+        'Above 100,000 = CHF 13.50',
+        'Qty: 25,000 · Unit price: CHF 0.00054',
+      ],
+    ]);
+    expect(invoiceHtml({ ...october, lines: [priced] }).match(/<th /g)).toHaveLength(2);
+    expect(fitColumns(documentContent(october)).columns).toMatchObject({ quantity: 'Qty', unitPrice: 'Unit price' });
+  });
+
+  it('keeps the digits of a range together where the range is of a cell', () => {
+    const step = { kind: 'units', priced: '1', unitAmount: '1', flatAmount: '0', amount: '1' } as const;
+    const cell = { region: 'eu\u202fwest' };
+    const line = { ...sampleLine(2), steps: [{ ...step, from: '12345', to: null, cell }] };
+    const [shown] = documentContent(sampleDocument({ language: 'fr', lines: [line] })).lines;
+    expect(shown?.details[0]?.text).toBe('eu west: Au-delà de 12\u202f345');
+  });
+
   it.each([
     ['en', '$66.41 credit in your favor', 'Credit in your favor $66.41'],
     ['de', '66,41\u00a0$ Guthaben', 'Guthaben 66,41\u00a0$'],
@@ -149,6 +184,7 @@ describe('what a document says', () => {
     expect(content.totals.map(({ label, value }) => `${label} ${value}`).at(-1)).toBe(last);
     const due = documentContent(sampleDocument({ language })).facts.map(({ label }) => label);
     expect(content.facts.map(({ label }) => label)).toEqual(due.filter((_, index) => index !== 2));
+    expect(content.payment).toBeNull();
   });
 
   it.each([
