@@ -1,5 +1,6 @@
 /** Price overrides: rows of PostgreSQL, and what of billing bounds them. */
 import { newId } from '#platform/process/ids.ts';
+import { partTimings } from '#schemas/due-parts.ts';
 import type { Instant } from '#schemas/period.ts';
 import type { ChargeJson } from '#schemas/plan.ts';
 import type { PriceJson } from '#schemas/price/price.ts';
@@ -70,12 +71,12 @@ export type ChargingVersion = {
 
 type VersionRow = { id: string; version_number: number; currency: string; charges: ChargeJson[] };
 
-// Three years and a month: as long as the longest billing period is, and more. What was charged in advance for time
-// that lies ahead of its subscription's hour is not in the way.
+// Billing periods are found by how they are charged for and their ends; a delta ends with what it corrects. What was
+// charged in advance for time that lies ahead of its subscription's hour is not in the way.
 const billedUntilStatement = `
 SELECT max(p.span_end) AS billed_until FROM billing_periods p JOIN plan_versions v ON v.id = p.plan_version_id
-WHERE p.organization_id = $1 AND p.billing_start > $2::timestamptz - interval '1130 days' AND p.span_end > $2
-  AND p.state = 'billed' AND v.plan_id = $3 AND ($4::text IS NULL OR p.customer_id = $4)
+WHERE p.organization_id = $1 AND p.state = 'billed' AND p.timing = ANY ('{${partTimings}}') AND p.span_end > $2
+  AND v.plan_id = $3 AND ($4::text IS NULL OR p.customer_id = $4)
   AND ($2 < $5::timestamptz OR EXISTS (SELECT 1 FROM subscriptions s JOIN test_clocks k ON k.id = s.test_clock_id
     WHERE s.id = p.subscription_id AND $2 < k.now_at))`;
 

@@ -133,23 +133,28 @@ const insertLines = insertStatement('invoice_lines', lineColumns);
 /** With what a document takes from the customer as it stands. */
 const queueDocuments = `INSERT INTO invoice_documents
     (organization_id, invoice_id, customer_id, state, language, time_zone)
-  SELECT c.organization_id, n.id, c.id, 'queued', c.language, c.time_zone
-  FROM unnest($1::text[], $2::text[]) AS n (id, customer_id) JOIN customers c ON c.id = n.customer_id`;
+  SELECT c.organization_id, n.id, n.customer_id, 'queued', c.language, c.time_zone
+  FROM unnest($1::text[], $2::text[]) AS n (id, customer_id) CROSS JOIN LATERAL (
+    SELECT c.organization_id, c.language, c.time_zone FROM customers c WHERE c.id = n.customer_id OFFSET 0
+  ) c`;
 
-/** The invoices with their lines, and the jobs of their documents. */
+/**
+ * The invoices with their lines, and the jobs of their documents: all of them go to PostgreSQL together, and each of
+ * the statements needs those before it.
+ */
 export const writeInvoices = async (
   client: Queryable,
   runId: string,
   invoices: readonly IssuedInvoice[],
 ): Promise<void> => {
   const issued = invoices.map((invoice) => ({ ...invoice, runId }));
-  await client.query(insertInvoices, valuesOf(invoiceColumns, issued));
   const lines = invoices.flatMap(({ id: invoiceId, currency, lines: own }) =>
     own.map((line) => ({ ...line, currency, invoiceId })),
   );
-  await client.query(insertLines, valuesOf(lineColumns, lines));
-  await client.query(queueDocuments, [
-    textArray(invoices.map(({ id }) => id)),
-    textArray(invoices.map(({ customerId }) => customerId)),
+  const documents = [textArray(invoices.map(({ id }) => id)), textArray(invoices.map(({ customerId }) => customerId))];
+  await Promise.all([
+    client.query(insertInvoices, valuesOf(invoiceColumns, issued)),
+    client.query(insertLines, valuesOf(lineColumns, lines)),
+    client.query(queueDocuments, documents),
   ]);
 };

@@ -109,7 +109,7 @@ export type IssuePorts = {
   readonly leaseNext: (before: Shard) => Promise<Shard | undefined>;
   /** Gives back what was leased and not worked on. */
   readonly putBack: (shard: Shard) => Promise<void>;
-  readonly ratedLines: (shard: Shard, billingPeriodIds: readonly string[]) => Promise<readonly RatedLine[]>;
+  readonly ratedLines: (shard: Shard, periods: readonly GroupedPeriod[]) => Promise<readonly RatedLine[]>;
   /** What was rated before of the periods that deltas correct. */
   readonly linesBefore: (periods: readonly GroupedPeriod[]) => Promise<readonly RatedLine[]>;
   /** The shard's billing periods by invoice, or its drafts, in the order in which invoices are numbered. */
@@ -469,9 +469,9 @@ export const hourOfShard = ({ nowMs }: Pick<IssuePorts, 'nowMs'>, { clockNow, or
 
 export const readShard = async (ports: IssuePorts, shard: Shard): Promise<ShardRead> => {
   const groups = await ports.invoiceGroups(shard);
-  const ids = groups.flatMap(({ periods }) => periods.map(({ billingPeriodId }) => billingPeriodId));
-  const lines = await ports.ratedLines(shard, ids);
-  return { groups, lines, linesBefore: await ports.linesBefore(groups.flatMap(({ periods }) => periods)) };
+  const periods = groups.flatMap((group) => group.periods);
+  const lines = await ports.ratedLines(shard, periods);
+  return { groups, lines, linesBefore: await ports.linesBefore(periods) };
 };
 
 /**

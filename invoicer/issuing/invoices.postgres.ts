@@ -2,12 +2,13 @@
 import assert from 'node:assert/strict';
 import { recordChange } from '#platform/audit/record-change.ts';
 import { bigintArray, textArray } from '#platform/stores/array-parameters.ts';
-import type { Postgres, Queryable } from '#platform/stores/postgres.ts';
+import type { Postgres, Queryable, Transaction } from '#platform/stores/postgres.ts';
 import { isFree, leaseNext, movedOn, putBack, takeNext } from '#platform/work/leased-jobs.postgres.ts';
 import { giveBackShard, leaseShard, shardJobs } from '#platform/work/shard-jobs.postgres.ts';
 import { runEnded, type Shard } from '#schemas/billing-run.ts';
 import type { IssuedInvoice } from '#schemas/invoice.ts';
-import type { Instant } from '#schemas/period.ts';
+import type { Instant, Period } from '#schemas/period.ts';
+import { type RatedLine, type RatedLineJson, ratedLineFromJson } from '#schemas/rated-line.ts';
 import { creditedCharges, lockCharged } from '../corrections/credited-charges.postgres.ts';
 import { discountFacts } from '../discounts/discount-facts.postgres.ts';
 import { writeDiscountUses } from '../discounts/discount-uses.postgres.ts';
@@ -18,14 +19,13 @@ import {
   carryTermsColumns,
   withCarry,
 } from '../invoices/carried-rows.ts';
+import type { GroupedPeriod } from '../invoices/grouped-periods.ts';
 import {
   type GroupRow,
   groupFromRow,
   groupPeriodColumns,
-  lineFromRow,
   payerColumns,
   payerTables,
-  type RatedRow,
 } from '../invoices/invoice-groups.ts';
 import type { ChainHead } from '../invoices/invoice-hash.ts';
 import { periodOrder } from '../invoices/invoice-rows.ts';
@@ -52,13 +52,13 @@ const lockSeries = async (client: Queryable, organizationId: string): Promise<{ 
 };
 
 /** Held for so many seconds for the next shard of the organization, or free. */
-const moveSeries = async (
-  client: Queryable,
+const moveSeries = (
+  client: Transaction,
   { organizationId }: Shard,
   { number, hash }: ChainHead,
   heldSeconds: number | undefined,
-): Promise<void> => {
-  await client.query(
+): void => {
+  client.defer(
     `UPDATE invoice_series SET last_number = $2, head_hash = $3,
        leased_until = clock_timestamp() + make_interval(secs => $4) WHERE organization_id = $1`,
     [organizationId, number, hash, heldSeconds ?? null],
@@ -97,6 +97,40 @@ const billPeriods = async (client: Queryable, invoices: readonly IssuedInvoice[]
   assert.equal(rowCount, periods.length, 'a billing period is billed already');
 };
 
+/** Their spans are those of the periods, which are known by then: nothing is read of them for each line again. */
+const linesOfShard = async (
+  client: Queryable,
+  { organizationId, watermark }: Shard,
+  periods: readonly GroupedPeriod[],
+): Promise<readonly RatedLine[]> => {
+  const { rows } = await client.query<{ line: RatedLineJson; id: string }>(
+    `SELECT line, billing_period_id AS id FROM rated_lines
+     WHERE organization_id = $1 AND billing_period_id = ANY ($2) AND watermark = $3
+     ORDER BY billing_period_id, position`,
+    [organizationId, textArray(periods.map(({ billingPeriodId }) => billingPeriodId)), watermark],
+  );
+  const spans = new Map(periods.map(({ billingPeriodId, span }) => [billingPeriodId, span]));
+  return rows.map(({ line, id }) => ratedLineFromJson(line, { billingPeriodId: id, span: spans.get(id) as Period }));
+};
+
+/**
+ * Invoices, how far their numbers went, and their billing periods. Nothing waits here for what went before, so that
+ * PostgreSQL has all of it to write while this process closes the next shard. Who goes on meanwhile has to await it.
+ */
+const writeBilled = (
+  client: Queryable,
+  { runId, organizationId }: Shard,
+  { invoices, numbering }: ClosedShard,
+): Promise<unknown> => {
+  const written = Promise.all([
+    writeInvoices(client, runId, invoices),
+    invoiceNumbering.write(client, organizationId, numbering),
+    billPeriods(client, invoices),
+  ]);
+  written.catch(() => {});
+  return written;
+};
+
 /** When the run was completed by it; undefined while other shards are to come. */
 const finishShard = async (
   client: Queryable,
@@ -105,7 +139,7 @@ const finishShard = async (
   already: number,
   elapsedMs: number,
 ): Promise<number | undefined> => {
-  await client.query(
+  const moved = client.query(
     `UPDATE billing_run_shards SET state = 'issued', ${movedOn}, issued = issued + $3,
       already_issued = already_issued + $4, issued_ms = $5, drafted = drafted + $6, draft_lines = NULL,
       carried_over = carried_over + $7
@@ -113,8 +147,8 @@ const finishShard = async (
     [shard.runId, shard.shardNumber, issued, already, Math.round(elapsedMs), drafted, carried],
   );
   // Whoever ends the cutting of the run at the same moment, or another of its shards, is waited for, and seen.
-  await client.query('SELECT 1 FROM billing_runs WHERE id = $1 FOR NO KEY UPDATE', [shard.runId]);
-  const { rows } = await client.query<{ now: Date }>(
+  const locked = client.query('SELECT 1 FROM billing_runs WHERE id = $1 FOR NO KEY UPDATE', [shard.runId]);
+  const completed = client.query<{ now: Date }>(
     `UPDATE billing_runs SET state = 'completed', updated_at = clock_timestamp()
      WHERE id = $1 AND state = 'running' AND is_cut
        AND NOT EXISTS (SELECT 1 FROM billing_run_shards s WHERE s.run_id = $1 AND s.state = 'rated')
@@ -122,6 +156,7 @@ const finishShard = async (
      RETURNING updated_at AS now`,
     [shard.runId],
   );
+  const [, , { rows }] = await Promise.all([moved, locked, completed]);
   return rows[0]?.now.getTime();
 };
 
@@ -185,8 +220,12 @@ const groupsStatement = `
 WITH due AS (
   SELECT p.*, n.place, s.currency, CASE WHEN p.consolidated THEN p.payer_id ELSE p.subscription_id END AS billed_with,
     coalesce(s.next_due_at, s.clocked_due_at) IS NOT NULL AND (s.ended_at IS NULL OR s.ended_at > p.due_at) AS goes_on
-  FROM unnest($1::text[]) WITH ORDINALITY AS n (id, place) JOIN billing_periods p ON p.id = n.id
-    JOIN subscriptions s ON s.id = p.subscription_id
+  FROM unnest($1::text[]) WITH ORDINALITY AS n (id, place)
+    CROSS JOIN LATERAL (SELECT p.* FROM billing_periods p WHERE p.id = n.id OFFSET 0) p
+    CROSS JOIN LATERAL (
+      SELECT s.currency, s.next_due_at, s.clocked_due_at, s.ended_at FROM subscriptions s
+      WHERE s.id = p.subscription_id OFFSET 0
+    ) s
 ), ranked AS (
   SELECT d.*, row_number() OVER (ORDER BY ${periodOrder}) AS rank FROM due d
 )
@@ -257,17 +296,8 @@ export const createInvoiceStore = (postgres: Postgres, leaseSeconds: number): In
         await freeOrganization(client, shard);
         await putBack(client, shardJobs, shard, [shard.runId, shard.shardNumber]);
       }),
-    ratedLines: async (shard, billingPeriodIds) => {
-      if (shard.makesDrafts) return draftLines(postgres, shard);
-      const { rows } = await postgres.query<RatedRow>(
-        `SELECT l.line, p.id, p.span_start, p.span_end FROM rated_lines l
-          JOIN billing_periods p ON p.id = l.billing_period_id
-       WHERE l.organization_id = $1 AND l.billing_period_id = ANY ($2) AND l.watermark = $3
-         ORDER BY l.billing_period_id, l.position`,
-        [shard.organizationId, billingPeriodIds, shard.watermark],
-      );
-      return rows.map(lineFromRow);
-    },
+    ratedLines: (shard, periods) =>
+      shard.makesDrafts ? draftLines(postgres, shard) : linesOfShard(postgres, shard, periods),
     linesBefore: createLinesBefore(postgres),
     invoiceGroups: async (shard) => {
       if (shard.draftIds.length > 0) return draftsOfShard(postgres, shard);
@@ -285,7 +315,7 @@ export const createInvoiceStore = (postgres: Postgres, leaseSeconds: number): In
         const draftMinutes = shard.makesDrafts ? await draftMinutesOf(client, shard.organizationId) : 0;
         const stored = await invoiceNumbering.read(client, shard.organizationId);
         const givenBack = await lockCorrected(client, discounted.creditIds);
-        const transaction = { query: client.query, organizationId: shard.organizationId };
+        const transaction = { ...client, organizationId: shard.organizationId };
         await lockCharged(client, discounted);
         const charged = await creditedCharges(client, discounted);
         const corrected = await correctedPeriods(transaction, discounted.creditIds, 'lock');
@@ -293,22 +323,21 @@ export const createInvoiceStore = (postgres: Postgres, leaseSeconds: number): In
         const found = { alreadyBilled, draftIds, draftMinutes, givenBack, corrected, discounts };
         const state = { head, numbering: stored, creditedCharges: charged, ...found };
         const closed = issue(state);
-        const { invoices, numbering, drafts, uses, carried } = closed;
+        const { invoices, drafts, uses, carried } = closed;
         const last = invoices.at(-1);
         await writeCarried(client, shard, closed, hour());
-        if (last) {
-          await writeInvoices(client, shard.runId, invoices);
-          await invoiceNumbering.write(client, shard.organizationId, numbering);
-          await billPeriods(client, invoices);
-        }
+        const written = last && writeBilled(client, shard, closed);
         await writeDiscountUses(client, shard.organizationId, uses);
         await issueCredits(client, shard, closed.credits, hour);
         await settleDeltas(client, closed.settled, shard.watermark);
         const draftEntries = await writeDrafts(client, shard, closed, draftIds, hour());
-        if (last) await writeStates(client, invoices);
-        const next = last ?? head;
         const count = { issued: invoices.length, drafted: drafts.length, carried: carried.length };
-        const completedAt = await finishShard(client, shard, count, alreadyBilled.size, elapsedMs());
+        const [completedAt] = await Promise.all([
+          finishShard(client, shard, count, alreadyBilled.size, elapsedMs()),
+          last && writeStates(client, invoices),
+          written,
+        ]);
+        const next = last ?? head;
         const changes = invoices.map(({ id, hash }) => ({
           action: 'invoice.issued',
           objectType: 'invoice',
@@ -320,7 +349,7 @@ export const createInvoiceStore = (postgres: Postgres, leaseSeconds: number): In
         // An invoice has the id of its draft, and each object of a call has one kind.
         await recordChange(transaction, actor, draftEntries, hour());
         await recordChange(transaction, actor, [...changes, ...ended], last?.issuedAt ?? completedAt ?? 0);
-        await moveSeries(client, shard, next, holdsOn() ? leaseSeconds : undefined);
+        moveSeries(client, shard, next, holdsOn() ? leaseSeconds : undefined);
         return count;
       }),
     giveUp,

@@ -78,14 +78,14 @@ const lockStatement = (types: readonly string[]): string => {
   const stored = types.map((type) => {
     const object: AuditedObject | undefined = auditedObjects[type as AuditedType];
     if (object === undefined) throw new Error(`no columns are named for the audited type ${type}`);
-    const id = `t.${idOfAudited(object)}`;
-    return `SELECT ${id} AS id, ${storedDigest(object)} AS digest FROM ${object.table} t WHERE ${id} = ANY ($2)`;
+    return `SELECT ${storedDigest(object)} AS digest FROM ${object.table} t WHERE t.${idOfAudited(object)} = o.id`;
   });
-  const statement = `WITH head AS MATERIALIZED (${selectFreeHead}), stored AS (${stored.join(' UNION ALL ')})
+  const statement = `WITH head AS MATERIALIZED (${selectFreeHead})
     SELECT o.id, s.digest, h.lane, h.last_sequence, h.head_hash, (
       SELECT max(a.object_sequence) FROM audit_log a WHERE a.organization_id = $1 AND a.object_id = o.id
     ) AS entries
-    FROM unnest($2::text[]) AS o (id) LEFT JOIN stored s ON s.id = o.id LEFT JOIN head h ON true`;
+    FROM unnest($2::text[]) AS o (id) LEFT JOIN LATERAL (${stored.join(' UNION ALL ')} OFFSET 0) s ON true
+      LEFT JOIN head h ON true`;
   statements.set(types.join(), statement);
   return statement;
 };

@@ -122,11 +122,15 @@ const digestOfLineRows = (form: 4): string => {
   const row = Object.keys(ratedLineColumns[form]).map((column) => `l.${column}`);
   const ofRow = `encode(sha256(record_send(ROW(${row.join(', ')}))), 'hex')`;
   const rows = `string_agg(${ofRow}, chr(10) ORDER BY ${orderOf('l', byPeriod)})`;
-  return `(SELECT '${form}:' || ${digestOfTexts(rows)} ${ratedLinesOf(ofPeriods)})`;
+  return `'${form}:' || ${digestOfTexts(rows)}`;
 };
 
+/** The digest of all rated lines `l` of a query, and the columns that it takes of them; null of none. */
+export const digestOfRatedLines = digestOfLineRows(4);
+export const digestedColumns: readonly string[] = Object.keys(ratedLineColumns[4]);
+
 /** The expression for the digest of the rated lines of the shard `s` of the run `r`; null in none. */
-export const ratedLinesDigest = digestOfLineRows(4);
+export const ratedLinesDigest = `(SELECT ${digestOfRatedLines} ${ratedLinesOf(ofPeriods)})`;
 
 /**
  * The same in the form that the shard has a digest of. One from before there were billing periods names subscriptions.

@@ -34,8 +34,11 @@ const selectPeriods = (from: string, columns = '', more = ''): string => `
 SELECT p.id, p.subscription_id, p.customer_id, c.external_id, p.plan_version_id, s.currency, s.time_zone, p.span_start,
   p.span_end, p.billing_start, p.billing_end, p.item, ${ratedTiming}, p.interval_unit, p.interval_count, p.counted, p.quantities,
   p.priced_at, p.usage_waived ${columns}
-FROM ${from} p JOIN customers c ON c.id = p.customer_id JOIN subscriptions s ON s.id = p.subscription_id
-WHERE p.organization_id = $1 AND p.id = ANY ($2) ${more} ORDER BY p.customer_id, p.subscription_id, p.span_start`;
+FROM unnest($2::text[]) AS n (id) CROSS JOIN LATERAL (
+    SELECT p.* FROM ${from} p WHERE p.organization_id = $1 AND p.id = n.id ${more} OFFSET 0
+  ) p CROSS JOIN LATERAL (SELECT c.external_id FROM customers c WHERE c.id = p.customer_id OFFSET 0) c
+  CROSS JOIN LATERAL (SELECT s.currency, s.time_zone FROM subscriptions s WHERE s.id = p.subscription_id OFFSET 0) s
+ORDER BY p.customer_id, p.subscription_id, p.span_start`;
 
 const periodsStatement = selectPeriods('billing_periods', `, ${ratedRounding}`);
 const dryPeriodsStatement = selectPeriods('rating_run_periods', '', 'AND p.run_id = $3');

@@ -1,6 +1,6 @@
 /** What was rated of a shard, as it is written: lines, failures, and the new state of the shard and of its run. */
 import { recordChange } from '#platform/audit/record-change.ts';
-import { ratedLinesDigest } from '#platform/audit/stored-digest.ts';
+import { digestedColumns, digestOfRatedLines, ratedLinesDigest } from '#platform/audit/stored-digest.ts';
 import { newId } from '#platform/process/ids.ts';
 import { bigintArray, instantArray, integerArray, jsonArray, textArray } from '#platform/stores/array-parameters.ts';
 import { notify } from '#platform/stores/notices.ts';
@@ -34,7 +34,7 @@ const lockHeldShard = async (client: Queryable, shard: Shard): Promise<boolean> 
   return rows.length === 1;
 };
 
-const insertRated = `
+const insertRated = `WITH written AS (
 INSERT INTO rated_lines (id, organization_id, billing_period_id, subscription_id, period_start, period_end, charge_code,
   watermark, plan_version_id, position, line, unmeasured_events, parts, hash_version, input_hash, output_hash, rated_at)
 SELECT l.id, $1, l.billing_period_id, l.subscription_id, l.span_start, l.span_end, l.charge_code, $2, l.plan_version_id,
@@ -43,7 +43,9 @@ FROM unnest($4::text[], $5::text[], $6::text[], $7::timestamptz[], $8::timestamp
     $11::integer[], $12::json[], $13::bigint[], $14::json[], $15::text[], $16::text[])
   AS l (id, billing_period_id, subscription_id, span_start, span_end, charge_code, plan_version_id, position, line,
     unmeasured_events, parts, input_hash, output_hash)
-ON CONFLICT DO NOTHING`;
+ON CONFLICT (billing_period_id, watermark, charge_code) DO NOTHING
+RETURNING ${digestedColumns.join(', ')})
+SELECT count(*)::integer AS lines, ${digestOfRatedLines} AS digest FROM written l`;
 
 const otherwiseStatement = `
 SELECT DISTINCT l.billing_period_id FROM unnest($2::text[], $3::text[], $4::text[], $5::text[])
@@ -68,9 +70,15 @@ const ratedOtherwise = async (client: Queryable, shard: Shard, rows: RatedRows):
   return found.rows.map((row) => ({ billingPeriodId: row.billing_period_id, code: 'rated_otherwise', message }));
 };
 
-/** Resolves with the periods that may not be billed by what stands. */
-const insertBillable = async (client: Queryable, shard: Shard, rows: RatedRows): Promise<RatingFailure[]> => {
-  const { rowCount } = await client.query(insertRated, [
+type Inserted = {
+  /** The periods that may not be billed by what stands. */
+  readonly otherwise: readonly RatingFailure[];
+  /** Of the lines of the shard, where it wrote all of them itself; null of none. */
+  readonly digest?: string | null;
+};
+
+const insertBillable = async (client: Queryable, shard: Shard, rows: RatedRows): Promise<Inserted> => {
+  const inserted = await client.query<{ lines: number; digest: string | null }>(insertRated, [
     shard.organizationId,
     shard.watermark,
     ratingHashVersion,
@@ -88,7 +96,9 @@ const insertBillable = async (client: Queryable, shard: Shard, rows: RatedRows):
     textArray(rows.inputHashes),
     textArray(rows.outputHashes),
   ]);
-  return rowCount === rows.lines.length ? [] : ratedOtherwise(client, shard, rows);
+  const [written] = inserted.rows;
+  if (written?.lines === rows.lines.length) return { otherwise: [], digest: written.digest };
+  return { otherwise: await ratedOtherwise(client, shard, rows) };
 };
 
 /**
@@ -176,14 +186,18 @@ const writeFailures = async (client: Queryable, shard: Shard, failures: readonly
   ]);
 };
 
-/** The next state of the shard; of a rating run it is the last one, and the last shard completes the run. */
-const moveOn = async (client: Queryable, shard: Shard, ratedMs: number): Promise<void> => {
+/**
+ * The next state of the shard; of a rating run it is the last one, and the last shard completes the run. The digest is
+ * of its lines as they stand, which are read again for it where the shard did not write all of them.
+ */
+const moveOn = async (client: Queryable, shard: Shard, ratedMs: number, digest?: string | null): Promise<void> => {
   const isBilled = shard.kind === 'billing';
+  const readAgain = keepsRatedLines(shard) && digest === undefined;
   await client.query(
     `UPDATE billing_run_shards s SET state = $4, ${movedOn}, rated_ms = $3,
-      lines_digest = ${keepsRatedLines(shard) ? ratedLinesDigest : 'NULL'}
+      lines_digest = ${readAgain ? `coalesce($5, ${ratedLinesDigest})` : '$5'}
      FROM billing_runs r WHERE r.id = s.run_id AND s.run_id = $1 AND s.shard_number = $2`,
-    [shard.runId, shard.shardNumber, ratedMs, isBilled ? 'rated' : 'done'],
+    [shard.runId, shard.shardNumber, ratedMs, isBilled ? 'rated' : 'done', digest ?? null],
   );
   if (isBilled) await notify(client, billingChannels.shardRated);
   else await completeRatingRun(client, shard);
@@ -216,11 +230,12 @@ export const saveRated = async (
   ratedMs: number,
 ): Promise<void> => {
   if (!(await lockHeldShard(client, shard))) return;
-  const otherwise = keepsRatedLines(shard) ? await insertBillable(client, shard, rows) : [];
+  const inserted = keepsRatedLines(shard) ? await insertBillable(client, shard, rows) : undefined;
+  const otherwise = inserted?.otherwise ?? [];
   if (shard.makesDrafts) await writeDraftLines(client, shard, rows);
   if (shard.kind !== 'billing') await insertOfRatingRun(client, shard, rows, otherwise);
   await writeFailures(client, shard, [...failures, ...otherwise]);
-  await moveOn(client, shard, ratedMs);
+  await moveOn(client, shard, ratedMs, inserted?.digest);
 };
 
 /**

@@ -78,7 +78,7 @@ const expected = [
   'INSERT INTO rated_lines',
   'FROM rated_lines l JOIN billing_periods p ON p.id = l.billing_period_id JOIN customers',
   'FROM invoices i JOIN invoice_lines',
-  'FROM rated_lines l JOIN billing_periods',
+  'FROM rated_lines WHERE organization_id',
   'INSERT INTO invoices',
   'INSERT INTO credit_notes',
   'FROM credit_note_lines',

@@ -195,9 +195,11 @@ export const invoicerPorts = (world: World, process: Process, locks: Locks): Iss
         const row = shardRow(tables, shard);
         if (row.attempts === shard.attempt) Object.assign(row, { attempts: shard.attempt - 1, leasedUntil: null });
       }),
-    ratedLines: (shard, ids) =>
+    ratedLines: (shard, periods) =>
       call('rated lines', () =>
-        ids.flatMap((id) => ratedLinesAt(tables, tables.periods.get(id) as PeriodRecord, shard.watermark)),
+        periods.flatMap(({ billingPeriodId }) =>
+          ratedLinesAt(tables, tables.periods.get(billingPeriodId) as PeriodRecord, shard.watermark),
+        ),
       ),
     linesBefore: (periods) =>
       call('lines before', () =>

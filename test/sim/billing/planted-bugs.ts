@@ -44,8 +44,8 @@ export const plantedBugs = {
   'each delta is rounded by itself': {
     invoicer: (ports, world) => ({
       ...ports,
-      ratedLines: async (shard, ids) => {
-        const lines = await ports.ratedLines(shard, ids);
+      ratedLines: async (shard, periods) => {
+        const lines = await ports.ratedLines(shard, periods);
         return lines.map((line) => {
           const period = world.tables.periods.get(line.billingPeriodId) as PeriodRecord;
           if (period.correctsId === undefined) return line;
