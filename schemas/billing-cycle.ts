@@ -82,8 +82,8 @@ export const isSameLength = (a: Interval, b: Interval): boolean => {
 
 type Boundaries = {
   readonly at: (n: number) => Instant;
-  /** The number of the period that holds the instant. */
-  readonly numberAt: (instant: Instant) => number;
+  /** The period that holds the instant, and its number. */
+  readonly around: (instant: Instant) => Period & { readonly n: number };
 };
 
 /** The anchor is read once for all boundaries that are asked for. */
@@ -94,7 +94,7 @@ const boundariesOf = ({ interval, anchor: anchorText, timeZone }: BillingCycle):
     anchor
       .add(months > 0 ? { months: months * n } : { days: days * n })
       .toZonedDateTime(timeZone, { disambiguation: 'compatible' }).epochMilliseconds;
-  const numberAt = (instant: Instant): number => {
+  const around = (instant: Instant) => {
     const local = zoned(instant, timeZone);
     const passed =
       months > 0
@@ -102,11 +102,20 @@ const boundariesOf = ({ interval, anchor: anchorText, timeZone }: BillingCycle):
         : anchor.toPlainDate().until(local.toPlainDate(), { largestUnit: 'days' }).days / days;
     // Off by one at most for the day and the hour, and where a clock was set over a boundary.
     let n = Math.floor(passed);
-    while (at(n) > instant) n -= 1;
-    while (at(n + 1) <= instant) n += 1;
-    return n;
+    let start = at(n);
+    while (start > instant) {
+      n -= 1;
+      start = at(n);
+    }
+    let end = at(n + 1);
+    while (end <= instant) {
+      n += 1;
+      start = end;
+      end = at(n + 1);
+    }
+    return { start, end, n };
   };
-  return { at, numberAt };
+  return { at, around };
 };
 
 /** When period `n` begins, which is when the one before it ends; n is whole, and may be negative. */
@@ -120,20 +129,19 @@ export const periodOfCycle = (cycle: BillingCycle, n: number): Period | undefine
 };
 
 /** The number of the period that holds the instant. */
-export const periodNumberAt = (cycle: BillingCycle, instant: Instant): number => boundariesOf(cycle).numberAt(instant);
+export const periodNumberAt = (cycle: BillingCycle, instant: Instant): number => boundariesOf(cycle).around(instant).n;
 
 /** The period that holds the instant. */
 export const periodAt = (cycle: BillingCycle, instant: Instant): Period => {
-  const { at, numberAt } = boundariesOf(cycle);
-  const n = numberAt(instant);
-  return { start: at(n), end: at(n + 1) };
+  const { start, end } = boundariesOf(cycle).around(instant);
+  return { start, end };
 };
 
 /** In order, those that have an instant in common with `time`. */
 export function* periodsOver(cycle: BillingCycle, time: Period): Generator<Period> {
-  const { at, numberAt } = boundariesOf(cycle);
-  let n = numberAt(time.start);
-  for (let start = at(n); start < time.end; ) {
+  const { at, around } = boundariesOf(cycle);
+  let { n, start } = around(time.start);
+  while (start < time.end) {
     n += 1;
     const end = at(n);
     if (start < end) yield { start, end };

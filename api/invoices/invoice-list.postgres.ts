@@ -4,6 +4,7 @@ import { InvoiceState } from '#schemas/invoice.ts';
 import type { Instant } from '#schemas/period.ts';
 import { customerFilter } from '../customers/customers.postgres.ts';
 import { type Condition, defineList, type Filter, type ListPage } from '../route/lists.ts';
+import { sameHour } from '../subscriptions/subscription-filters.ts';
 
 /**
  * Issued ones and drafts, which have no number; one that was issued from a draft is there once. Each of both is one
@@ -26,10 +27,11 @@ const totalFilter = (comparison: '>=' | '<=', what: string): Filter => ({
   form: 'decimal',
   needs: 'currency',
   description: `Of issued invoices: only those whose total is ${what} this decimal; with \`currency\`.`,
-  // The index is of whole units, and comes first.
+  // The index is of whole units, and comes first. Of two comparisons the planner would take it that next to none holds,
+  // and would sort all that the index finds; of two that are true it takes it that some are.
   test: (value) =>
     `total_floor ${comparison} least(greatest(floor(${value}::numeric), -9e18), 9e18)::bigint
-       AND total ${comparison} ${value}::numeric`,
+       AND (total ${comparison} ${value}::numeric) IS TRUE`,
 });
 
 /** The hours of test clocks: whoever lives by one is late by it. */
@@ -38,9 +40,11 @@ const latestClock = `(SELECT max(k.now_at) FROM ${clocksOf})`;
 const hourOfCustomer = `(SELECT k.now_at FROM customers c JOIN test_clocks k ON k.id = c.test_clock_id
     WHERE c.id = customer_id)`;
 
-/** At an instant, where a customer lives by no clock of its own. */
-const isOverdue = (now: string): string => `${isOpen} AND due_at < greatest(${now}, ${latestClock})
-    AND (${latestClock} IS NULL OR due_at < coalesce(${hourOfCustomer}, ${now}))`;
+/** At an instant, where a customer lives by no clock of its own. Where nobody does, an index alone answers. */
+const isOverdue = (now: string, hours: string): string =>
+  hours === 'same'
+    ? `${isOpen} AND due_at < ${now}`
+    : `${isOpen} AND due_at < greatest(${now}, ${latestClock}) AND due_at < coalesce(${hourOfCustomer}, ${now})`;
 
 const filters = {
   subscription_id: {
@@ -68,6 +72,7 @@ const filters = {
     form: 'flag',
     sort: 'due_at',
     description: 'Only those that are open, and whose due_at is over; the oldest first, where no sort is said.',
+    resolve: () => sameHour,
     // The hour comes with the question: `atHour`.
     test: (value: string) => `${value}::text IS NULL`,
   },
@@ -123,8 +128,8 @@ export const atHour = (page: ListPage, now: Instant): ListPage => ({
     condition.name === 'overdue'
       ? {
           ...condition,
-          value: new Date(now).toISOString(),
-          test: (value: string) => isOverdue(`${value}::timestamptz`),
+          test: (value: string, _text: string, hours: string) =>
+            `${value}::text IS NOT NULL AND ${isOverdue(`timestamptz '${new Date(now).toISOString()}'`, hours)}`,
         }
       : condition,
   ),

@@ -37,17 +37,19 @@ const matching = (
   return { values, parameter, where: tests.join(' AND ') };
 };
 
+/** The order in which an index finds what is asked for, where the planner does not see by itself which that is. */
+const leadOf = ({ list, conditions }: ListPage): string => {
+  if (!list.definition.gathersFirst) return '';
+  const leading = conditions.find(({ lead }) => lead !== undefined);
+  const lead = leading?.lead?.(leading.text);
+  return lead ? ` ORDER BY ${lead}` : '';
+};
+
 type Count = { readonly sql: string; readonly values: readonly string[]; readonly isBounded: boolean };
 
-/**
- * The count is a statement of its own in front, so that it can't see the aliases of the page by mistake. A bounded one
- * goes on to one row more than is told, which says that there are more.
- */
-const countOf = (
-  { list, conditions, organizationId, isCountExact }: ListPage,
-  isFixed: boolean,
-  all: Pick<Count, 'sql' | 'values'>,
-): Count => {
+/** A bounded one goes on to one row more than is told, which says that there are more. */
+const countOf = (page: ListPage, isFixed: boolean, all: Pick<Count, 'sql' | 'values'>): Count => {
+  const { list, conditions, organizationId, isCountExact } = page;
   const { countFrom, from, keptTotal } = list.definition;
   const filters = Object.fromEntries(conditions.map(({ name, value }) => [name, value]));
   const kept = isFixed ? undefined : keptTotal?.(filters);
@@ -55,9 +57,12 @@ const countOf = (
   const matched = `FROM ${countFrom ?? from} WHERE ${all.sql}`;
   const sql = isCountExact
     ? `SELECT count(*) AS total ${matched}`
-    : `SELECT count(*) AS total FROM (SELECT 1 ${matched} LIMIT ${countedMax + 1}) AS m`;
+    : `SELECT count(*) AS total FROM (SELECT 1 ${matched}${leadOf(page)} LIMIT ${countedMax + 1}) AS m`;
   return { sql, values: all.values, isBounded: !isCountExact };
 };
+
+const countRows = async (db: Queryable, { sql, values }: Count): Promise<bigint> =>
+  (await db.query<{ total: bigint }>(`${plannedForValues} ${sql}`, values)).rows[0]?.total ?? 0n;
 
 const totalOf = (counted: bigint, isBounded: boolean): Total =>
   isBounded && counted > countedMax
@@ -79,7 +84,13 @@ const resolved = async (db: Queryable, page: ListPage): Promise<ListPage> => {
   return { ...page, conditions: await Promise.all(conditions) };
 };
 
-type Marked = { readonly list_value: string; readonly list_id: string; readonly list_total: bigint };
+type Marked = { readonly list_value: string; readonly list_id: string };
+
+type Found<R> = { readonly found: readonly (R & Marked)[]; readonly total: bigint };
+
+/** SQL of where a row stands in the order of its list. */
+const markOf = ({ list, sort }: ListPage): string =>
+  `${exactText[sort.type](sort.column)} AS list_value, ${list.definition.id} AS list_id`;
 
 /** SQL of what a page is ordered by and where it goes on, over a value and an id. */
 type Order = {
@@ -97,30 +108,87 @@ const orderOf = ({ sort: { type, descending }, after }: ListPage, parameter: Mat
 };
 
 /**
- * Two parts of a statement: what the filters leave, gathered as far as it is counted, and the ids of the page: out of
- * that where it is all, else along the order of the list, in which enough of so many rows are near.
+ * Where the rows of a page stand. Few rows are found by what is asked for and sorted, and may stand anywhere in the
+ * order of the list; of many, enough are near along that order.
  */
-const gatheredFirst = ({ list, sort, conditions, limit }: ListPage, where: string, { by, behind }: Order): string => {
+const findMarks = async (
+  db: Queryable,
+  page: ListPage,
+  { where, values }: Matching,
+  { by, behind }: Order,
+  isFew: boolean,
+): Promise<readonly Marked[]> => {
+  const { list, sort, limit } = page;
   const { countFrom, from, id } = list.definition;
-  const leading = conditions.find(({ lead }) => lead !== undefined);
-  const lead = leading?.lead?.(leading.text) ?? '';
-  const source = `FROM ${countFrom ?? from} WHERE ${where}`;
-  const isWhole = `(SELECT count(*) FROM gathered) <= ${countedMax}`;
-  const rows = `LIMIT ${limit + 1}`;
-  return `gathered AS MATERIALIZED (
-      SELECT ${id} AS row_id, ${sort.column} AS row_value ${source}${lead && ` ORDER BY ${lead}`}
-      LIMIT ${countedMax + 1}),
-    chosen AS (
-      (SELECT row_id FROM gathered WHERE ${isWhole}${behind('row_value', 'row_id')}
-       ${by('row_value', 'row_id')} ${rows})
-      UNION ALL
-      (SELECT ${id} ${source}${behind(sort.column, id)} AND NOT (${isWhole}) ${by(sort.column, id)} ${rows}))`;
+  const [value, source] = [sort.column, `FROM ${countFrom ?? from} WHERE ${where}`];
+  const { rows } = await db.query<Marked>(
+    isFew
+      ? // OFFSET 0 keeps the planner from looking for them along the order of the list.
+        `${plannedForValues} SELECT ${exactText[sort.type]('row_value')} AS list_value, row_id AS list_id
+         FROM (SELECT ${id} AS row_id, ${value} AS row_value ${source}${leadOf(page)} OFFSET 0) AS gathered
+         WHERE true${behind('row_value', 'row_id')} ${by('row_value', 'row_id')} LIMIT ${limit + 1}`
+      : `${plannedForValues} SELECT ${markOf(page)}
+         ${source}${behind(value, id)} ${by(value, id)} LIMIT ${limit + 1}`,
+    values,
+  );
+  return rows;
 };
 
 /**
- * The rows of a page and how many there are in all, as of one snapshot; the page must have been asked for in that list,
- * by that organization. `fixed` maps columns to values that the route demands beyond the filters. Rows are compared
- * whole, (sort value, id), which PostgreSQL turns into one place of an index on (organization, sort column, id).
+ * Of a list that gathers first, and was asked for by a filter. What a row shows is read by its id, with a statement
+ * that is planned once: it joins more than filters look at, and planning that took longer than reading it. A row that
+ * goes meanwhile is on no page.
+ */
+const gatheredRows = async <R extends QueryResultRow>(
+  db: Queryable,
+  page: ListPage,
+  matched: Matching,
+  order: Order,
+  count: Count,
+): Promise<Found<R>> => {
+  const total = await countRows(db, count);
+  if (total === 0n) return { found: [], total };
+  const marks = await findMarks(db, page, matched, order, total <= countedMax);
+  if (marks.length === 0) return { found: [], total };
+  const { columns, from, id, organization } = page.list.definition;
+  const { rows } = await db.query<R & Pick<Marked, 'list_id'>>(
+    `SELECT ${columns}, ${id} AS list_id FROM ${from} WHERE ${organization} = $1 AND ${id} = ANY ($2)`,
+    [page.organizationId, marks.map(({ list_id }) => list_id)],
+  );
+  const byId = new Map(rows.map((row) => [row.list_id, row]));
+  const found = marks.flatMap((mark) => {
+    const row = byId.get(mark.list_id);
+    return row ? [{ ...row, ...mark }] : [];
+  });
+  return { found, total };
+};
+
+/** As of one snapshot. */
+const countedRows = async <R extends QueryResultRow>(
+  db: Queryable,
+  page: ListPage,
+  { where, values }: Matching,
+  order: Order,
+  count: Count,
+): Promise<Found<R>> => {
+  const { columns, from, id } = page.list.definition;
+  const { column } = page.sort;
+  // The count is a statement of its own in front, so that it can't see the aliases of the page by mistake.
+  const { rows: found } = await db.query<R & Marked & { readonly list_total: bigint }>(
+    `${plannedForValues} WITH counted AS (${count.sql})
+     SELECT ${columns}, ${markOf(page)}, (SELECT total FROM counted) AS list_total
+     FROM ${from} WHERE ${where}${order.behind(column, id)} ${order.by(column, id)} LIMIT ${page.limit + 1}`,
+    values,
+  );
+  // Where no row came, no count came with it: without a cursor there are none, behind one there may be some before.
+  const total = found[0]?.list_total ?? (page.after ? await countRows(db, count) : 0n);
+  return { found: found.map(({ list_total, ...row }) => row as unknown as R & Marked), total };
+};
+
+/**
+ * The rows of a page and how many there are in all; the page must have been asked for in that list, by that
+ * organization. `fixed` maps columns to values that the route demands beyond the filters. Rows are compared whole,
+ * (sort value, id), which PostgreSQL turns into one place of an index on (organization, sort column, id).
  */
 export const listRows = async <R extends QueryResultRow>(
   db: Queryable,
@@ -134,30 +202,16 @@ export const listRows = async <R extends QueryResultRow>(
     `list ${list.definition.name}: a page of another list or caller`,
   );
   const page = await resolved(db, asked);
-  const { columns, from, id, gathersFirst } = page.list.definition;
-  const { column, type } = page.sort;
-  const { values, parameter, where } = matching(page, fixed);
-  const count = countOf(page, Object.keys(fixed).length > 0, { sql: where, values: [...values] });
-  const order = orderOf(page, parameter);
-  const isGathered = gathersFirst && page.conditions.some(({ isDefault }) => !isDefault);
-  const counted = isGathered && count.isBounded ? 'SELECT count(*) AS total FROM gathered' : count.sql;
-  const { rows: found } = await db.query<R & Marked>(
-    `${plannedForValues} WITH ${isGathered ? `${gatheredFirst(page, where, order)},` : ''} counted AS (${counted})
-     SELECT ${columns}, ${exactText[type](column)} AS list_value, ${id} AS list_id,
-       (SELECT total FROM counted) AS list_total
-     FROM ${from} WHERE ${isGathered ? `${id} IN (SELECT row_id FROM chosen)` : `${where}${order.behind(column, id)}`}
-     ${order.by(column, id)} LIMIT ${page.limit + 1}`,
-    values,
-  );
+  const matched = matching(page, fixed);
+  const count = countOf(page, Object.keys(fixed).length > 0, { sql: matched.where, values: [...matched.values] });
+  const order = orderOf(page, matched.parameter);
+  const isGathered = list.definition.gathersFirst && page.conditions.some(({ isDefault }) => !isDefault);
+  const { found, total } = await (isGathered ? gatheredRows<R> : countedRows<R>)(db, page, matched, order, count);
   const shown = found.slice(0, page.limit);
   const end = found.length > page.limit ? shown.at(-1) : undefined;
-  // Where no row came, no count came with it: without a cursor there are none, behind one there may be some before.
-  const total =
-    found[0]?.list_total ??
-    (page.after ? (await db.query<{ total: bigint }>(count.sql, count.values)).rows[0]?.total : 0n);
   return {
-    rows: shown.map(({ list_value, list_id, list_total, ...row }) => row as unknown as R),
-    total: totalOf(total ?? 0n, count.isBounded),
+    rows: shown.map(({ list_value, list_id, ...row }) => row as unknown as R),
+    total: totalOf(total, count.isBounded),
     last: end && { value: end.list_value, id: end.list_id },
   };
 };

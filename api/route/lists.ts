@@ -99,9 +99,9 @@ export type ListDefinition = {
   /** Unique; breaks the ties of a sort, in the same direction. */
   readonly id: string;
   /**
-   * Of a list that may have a million rows, whose id has an index of its own: what filters leave is gathered first, as
-   * far as rows are counted. Where that is all of it, the page is taken from there, and rows of a filter may stand
-   * anywhere in the order of the list; where there are more, enough of them are near.
+   * Of a list that may have a million rows, whose id has an index of its own: what a filter leaves is counted before
+   * the page is read. Where that is no more than is counted, all of it is gathered and sorted, as it may stand anywhere
+   * in the order of the list; where there are more, enough of them are near.
    */
   readonly gathersFirst?: true;
   readonly sorts: Readonly<Record<string, Sort>>;

@@ -183,4 +183,43 @@ describe('a list that gathers first what filters leave', () => {
         expect(await walked(query, gathering, 8), JSON.stringify(query)).toEqual(await walked(query, things, 8));
       }
   });
+
+  it.each([200, 10_400])(
+    'has all of %i random rows that match, in their order, and how many they are',
+    async (count) => {
+      await clear();
+      await writer.query('SELECT setseed($1)', [count / 100_000]);
+      await writer.query(
+        `INSERT INTO things SELECT 'thg_' || gen_random_uuid(), CASE WHEN random() < 0.02 THEN 'org_2' ELSE 'org_1' END,
+         CASE WHEN random() < 0.01 THEN 'rare' ELSE 'usual' END, CASE WHEN random() < 0.9 THEN 'active' ELSE 'ended' END,
+         timestamptz '2026-01-01' + floor(random() * 50) * interval '1 microsecond', floor(random() * 500)
+       FROM generate_series(1, $1)`,
+        [count],
+      );
+      for (const [filters, test] of [
+        [{ label: 'usual' }, "label = 'usual'"],
+        [{ label: 'usual', total: 'exact' }, "label = 'usual'"],
+        [{ label: 'rare', state: 'ended' }, "label = 'rare' AND state = 'ended'"],
+      ] as const)
+        for (const [sort, order] of [
+          ['-created_at', 'made_at DESC, id DESC'],
+          ['size', 'size, id'],
+        ] as const) {
+          const { rows } = await writer.query<{ id: string }>(
+            `SELECT id FROM things WHERE organization_id = 'org_1' AND ${test} ORDER BY ${order}`,
+          );
+          const isTold = rows.length <= 10_000 || 'total' in filters;
+          const total = isTold ? [rows.length, 'exact'] : [10_000, 'at_least'];
+          const found: string[] = [];
+          for (let cursor: string | null = ''; cursor !== null; ) {
+            const query = { ...filters, sort, limit: count > 1000 ? '997' : '13', ...(cursor && { cursor }) };
+            const { items, pagination } = await readThings(query, gathering);
+            expect([pagination.total, pagination.total_relation]).toEqual(total);
+            found.push(...items.map(({ id }) => id));
+            cursor = pagination.next_cursor;
+          }
+          expect(found).toEqual(rows.map(({ id }) => id));
+        }
+    },
+  );
 });
