@@ -270,14 +270,11 @@ describe.each(changes)('%s', (_, { operation, method }) => {
     const answer = await callOf(operation)(method, path, sent, { 'x-request-id': requestId });
     expect(answer.status).toBeLessThan(300);
     const { body } = await callOf(operation)('GET', `/v1/audit-log?request_id=${requestId}`);
-    expect(body.items.length).toBeGreaterThan(0);
-    for (const entry of body.items)
-      expect(entry).toMatchObject({
-        actor: expect.stringMatching(/^key_[0-9a-f]{32}$/),
-        result: String(answer.status),
-        request_id: requestId,
-      });
-    expect(body.items.map(({ object_id }: { object_id: string }) => object_id)).toContain(
+    // What a process does for it later bears the id of the request, too.
+    const entries = body.items.filter(({ actor }: { actor: string }) => /^key_[0-9a-f]{32}$/.test(actor));
+    expect(entries.length).toBeGreaterThan(0);
+    for (const entry of entries) expect(entry).toMatchObject({ result: String(answer.status), request_id: requestId });
+    expect(entries.map(({ object_id }: { object_id: string }) => object_id)).toContain(
       answer.status === 204 ? path.split('/').at(-1) : objectOf(answer.body),
     );
   });
