@@ -86,7 +86,17 @@ const resolved = async (db: Queryable, page: ListPage): Promise<ListPage> => {
 
 type Marked = { readonly list_value: string; readonly list_id: string };
 
-type Found<R> = { readonly found: readonly (R & Marked)[]; readonly total: bigint };
+type Found<R> = {
+  /** No more than the page may have. */
+  readonly rows: readonly R[];
+  readonly total: bigint;
+  /** Where the page ends; undefined where the list ends with it. */
+  readonly end: Marked | undefined;
+};
+
+/** `marks` go on to one more than the page may have, where there are more. */
+const endOf = ({ limit }: ListPage, marks: readonly Marked[]): Marked | undefined =>
+  marks.length > limit ? marks[limit - 1] : undefined;
 
 /** SQL of where a row stands in the order of its list. */
 const markOf = ({ list, sort }: ListPage): string =>
@@ -147,20 +157,18 @@ const gatheredRows = async <R extends QueryResultRow>(
   count: Count,
 ): Promise<Found<R>> => {
   const total = await countRows(db, count);
-  if (total === 0n) return { found: [], total };
+  if (total === 0n) return { rows: [], total, end: undefined };
   const marks = await findMarks(db, page, matched, order, total <= countedMax);
-  if (marks.length === 0) return { found: [], total };
+  const shown = marks.slice(0, page.limit).map(({ list_id }) => list_id);
+  if (shown.length === 0) return { rows: [], total, end: undefined };
   const { columns, from, id, organization } = page.list.definition;
-  const { rows } = await db.query<R & Pick<Marked, 'list_id'>>(
+  const found = await db.query<R & Pick<Marked, 'list_id'>>(
     `SELECT ${columns}, ${id} AS list_id FROM ${from} WHERE ${organization} = $1 AND ${id} = ANY ($2)`,
-    [page.organizationId, marks.map(({ list_id }) => list_id)],
+    [page.organizationId, shown],
   );
-  const byId = new Map(rows.map((row) => [row.list_id, row]));
-  const found = marks.flatMap((mark) => {
-    const row = byId.get(mark.list_id);
-    return row ? [{ ...row, ...mark }] : [];
-  });
-  return { found, total };
+  const byId = new Map(found.rows.map(({ list_id, ...row }): [string, R] => [list_id, row as unknown as R]));
+  // It goes on behind a row that went meanwhile, too.
+  return { rows: shown.flatMap((id) => byId.get(id) ?? []), total, end: endOf(page, marks) };
 };
 
 /** As of one snapshot. */
@@ -182,7 +190,8 @@ const countedRows = async <R extends QueryResultRow>(
   );
   // Where no row came, no count came with it: without a cursor there are none, behind one there may be some before.
   const total = found[0]?.list_total ?? (page.after ? await countRows(db, count) : 0n);
-  return { found: found.map(({ list_total, ...row }) => row as unknown as R & Marked), total };
+  const rows = found.slice(0, page.limit).map(({ list_value, list_id, list_total, ...row }) => row as unknown as R);
+  return { rows, total, end: endOf(page, found) };
 };
 
 /**
@@ -206,11 +215,9 @@ export const listRows = async <R extends QueryResultRow>(
   const count = countOf(page, Object.keys(fixed).length > 0, { sql: matched.where, values: [...matched.values] });
   const order = orderOf(page, matched.parameter);
   const isGathered = list.definition.gathersFirst && page.conditions.some(({ isDefault }) => !isDefault);
-  const { found, total } = await (isGathered ? gatheredRows<R> : countedRows<R>)(db, page, matched, order, count);
-  const shown = found.slice(0, page.limit);
-  const end = found.length > page.limit ? shown.at(-1) : undefined;
+  const { rows, total, end } = await (isGathered ? gatheredRows<R> : countedRows<R>)(db, page, matched, order, count);
   return {
-    rows: shown.map(({ list_value, list_id, ...row }) => row as unknown as R),
+    rows,
     total: totalOf(total, count.isBounded),
     last: end && { value: end.list_value, id: end.list_id },
   };
