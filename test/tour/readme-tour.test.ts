@@ -26,8 +26,8 @@ it('ends with the invoice that the README says', async () => {
     .trim()
     .split('\n')
     .map((line) => JSON.parse(line));
-  expect(answers).toHaveLength(9);
-  const [meter, plan, customer, subscription, first, second, usage, run, invoices] = answers;
+  expect(answers).toHaveLength(10);
+  const [meter, plan, customer, subscription, first, second, usage, balance, run, invoices] = answers;
   expect([meter.code, plan.code, customer.external_id, subscription.state]).toEqual([
     'tokens',
     'starter',
@@ -37,6 +37,7 @@ it('ends with the invoice that the README says', async () => {
   expect(first).toMatchObject({ accepted: 1, duplicates: 0 });
   expect(second).toMatchObject({ accepted: 0, duplicates: 1 });
   expect(usage.items).toEqual([{ meter: 'tokens', meter_version: 1, quantity: '250000', unmeasured_events: 0 }]);
+  expect(balance.currencies).toMatchObject([{ currency: 'USD', running: { total: '22.98' }, total: '22.98' }]);
   expect(run).toMatchObject({ state: 'completed', invoices_issued: 1 });
   expect(invoices.items).toMatchObject([{ number: 1, total: '13.98', currency: 'USD', state: 'issued' }]);
   const { body: invoice } = await pipeline.api('GET', `/v1/invoices/${invoices.items[0].id}`);
