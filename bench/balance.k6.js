@@ -56,7 +56,7 @@ const eventsOf = (run, name, customerOf, count) => {
   }));
 };
 
-/** Each has a base fee of 9.00 and pays 0.25 a call; four were made before. */
+/** Each pays 2.50 a call; four were made before. */
 export const setup = () => {
   const run = `${Date.now()}-${Math.floor(Math.random() * 1e9)}`;
   const code = `k6-${run}`;
@@ -65,10 +65,7 @@ export const setup = () => {
     code,
     name: 'k6',
     currency: 'USD',
-    charges: [
-      { code: 'base', name: 'Base', price: { model: 'flat', amount: '9.00' } },
-      { code: 'calls', name: 'Calls', meter: code, price: { model: 'per_unit', unit_amount: '0.25' } },
-    ],
+    charges: [{ code: 'calls', name: 'Calls', meter: code, price: { model: 'per_unit', unit_amount: '2.50' } }],
   });
   const names = Array.from({ length: customers }, (_, index) => `k6_${run}_${index}`);
   for (const name of names) {
