@@ -1,10 +1,10 @@
 /** What of a customer's balance PostgreSQL has: what is billed to it, what of that waits, and what is owed. */
-import { type BilledPartRow, billedPartColumns, billedPartFromRow } from '#platform/stores/billed-parts.postgres.ts';
 import type { Currency } from '#schemas/currency.ts';
-import { type Amount, parseStoredAmount } from '#schemas/money.ts';
+import { type Amount, amountFromStored } from '#schemas/money.ts';
 import type { Instant } from '#schemas/period.ts';
 import { selectBilledTo } from '../../rater/run/payer-statements.ts';
 import type { Db } from '../route/define-route.ts';
+import { type WaitingRow, waitingColumns, waitingFromRow } from '../subscription-views/upcoming.postgres.ts';
 import type { WaitingPart } from '../subscription-views/upcoming-parts.ts';
 
 /** A part that is written down and on no issued invoice. */
@@ -23,13 +23,7 @@ export type OwedInvoices = {
   readonly amountOverdue: Amount;
 };
 
-type UnbilledRow = BilledPartRow & {
-  usage_waived: boolean;
-  since: Date;
-  payer_id: string;
-  consolidated: boolean;
-  carried: boolean;
-};
+type UnbilledRow = WaitingRow & { carried: boolean };
 
 // Beside what is billed to it now, what was written down to be billed to it before that changed.
 const selectSubscriptions = `
@@ -39,8 +33,7 @@ SELECT p.subscription_id FROM billing_periods p
 WHERE p.payer_id = $2 AND p.payer_id <> p.customer_id AND p.state = 'open' AND p.organization_id = $1`;
 
 const selectUnbilled = `SELECT p.* FROM unnest($3::text[]) AS n (id) CROSS JOIN LATERAL (
-    SELECT p.subscription_id, ${billedPartColumns}, p.usage_waived, coalesce(p.carried_from, p.due_at) AS since,
-      p.payer_id, p.consolidated, p.carried_at IS NOT NULL AS carried
+    SELECT ${waitingColumns}, coalesce(p.carried_from, p.due_at) AS since, p.carried_at IS NOT NULL AS carried
     FROM billing_periods p
     WHERE p.subscription_id = n.id AND p.organization_id = $1 AND p.payer_id = $2 AND p.state = 'open'
       AND p.timing <> 'delta'
@@ -63,12 +56,6 @@ type OwedRow = {
   amount_overdue: string;
 };
 
-const readAmount = (text: string): Amount => {
-  const amount = parseStoredAmount(text);
-  if (amount === undefined) throw new TypeError(`a sum of invoices can't be read: ${text}`);
-  return amount;
-};
-
 export const balanceReader = {
   /** The ids of all whose time may be on an invoice of the customer, over ones too. */
   billedSubscriptions: async (db: Db, customerId: string): Promise<readonly string[]> => {
@@ -78,13 +65,7 @@ export const balanceReader = {
   /** But for deltas, which are in no view of what lies ahead. */
   unbilled: async (db: Db, payerId: string, subscriptionIds: readonly string[]): Promise<readonly UnbilledPart[]> => {
     const { rows } = await db.query<UnbilledRow>(selectUnbilled, [db.organizationId, payerId, subscriptionIds]);
-    return rows.map((row) => ({
-      subscriptionId: row.subscription_id,
-      written: { ...billedPartFromRow(row), ...(row.usage_waived && { usageWaived: true }) },
-      since: row.since.getTime(),
-      payer: { id: row.payer_id, isConsolidated: row.consolidated },
-      isCarried: row.carried,
-    }));
+    return rows.map((row) => ({ ...waitingFromRow(row), isCarried: row.carried }));
   },
   /** By the hour of the customer. */
   owed: async (db: Db, customerId: string, now: Instant): Promise<readonly OwedInvoices[]> => {
@@ -92,9 +73,9 @@ export const balanceReader = {
     return rows.map(({ currency, count, amount_due, overdue_count, amount_overdue }) => ({
       currency,
       count,
-      amountDue: readAmount(amount_due),
+      amountDue: amountFromStored(amount_due),
       overdueCount: overdue_count,
-      amountOverdue: readAmount(amount_overdue),
+      amountOverdue: amountFromStored(amount_overdue),
     }));
   },
 };

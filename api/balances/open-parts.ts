@@ -1,7 +1,7 @@
 /** What of a subscription's time has begun and is not written down to be billed. Pure. */
 import { periodAt } from '#schemas/billing-cycle.ts';
 import { cycleOfInterval } from '#schemas/charge-schedule.ts';
-import { type DuePart, dueParts, rememberedPeriods, type SchedulesOf } from '#schemas/due-parts.ts';
+import { type DuePart, dueParts, type PeriodsOver, type SchedulesOf } from '#schemas/due-parts.ts';
 import type { Instant } from '#schemas/period.ts';
 import { type CutTime, cutAfter } from '../subscription-views/upcoming-parts.ts';
 import type { Subscription } from '../subscriptions/subscriptions.postgres.ts';
@@ -22,12 +22,11 @@ export const openParts = (
   schedulesOf: SchedulesOf,
   { cutUntil, written, oneTimeCharges }: CutTime,
   now: Instant,
+  periodsIn: PeriodsOver,
 ): readonly DuePart[] => {
   const start = cutAfter(subscription, cutUntil);
   const end = lastEnd(subscription, schedulesOf, now);
   if (end <= start) return [];
   const terms = { ...subscription, oneTimeCharges };
-  return dueParts(terms, schedulesOf, written, { start, end }, rememberedPeriods()).filter(
-    ({ span }) => span.start <= now,
-  );
+  return dueParts(terms, schedulesOf, written, { start, end }, periodsIn).filter(({ span }) => span.start <= now);
 };

@@ -5,6 +5,7 @@
  * What is written down to be billed, what is not yet, and what is issued are read in one moment of the database, so
  * that what is just being billed is in one of them, and in one alone.
  */
+import { rememberedPeriods } from '#schemas/due-parts.ts';
 import { FailureError } from '#schemas/failures.ts';
 import type { Instant } from '#schemas/period.ts';
 import { schedulesIn, type VersionRow } from '../../rater/run/billable-periods.ts';
@@ -28,7 +29,7 @@ import {
 } from '../subscription-views/rate-upcoming.ts';
 import type { CutSubscription, UpcomingReader } from '../subscription-views/upcoming.postgres.ts';
 import { duePartOf } from '../subscription-views/upcoming-parts.ts';
-import { aheadOf } from '../subscription-views/waiting-parts.ts';
+import { aheadOf, waitingPart } from '../subscription-views/waiting-parts.ts';
 import type { Subscription, SubscriptionStore } from '../subscriptions/subscriptions.postgres.ts';
 import type { ReadUsage } from '../usage/usage.clickhouse.ts';
 import type { ReadWatermark } from '../usage/watermark.postgres.ts';
@@ -82,19 +83,18 @@ const see =
 
 const partsOf = ({ subscriptions, cuts, unbilled, oneTimeRows, versions }: Seen, now: Instant): UpcomingPart[] => {
   const schedulesOf = schedulesIn(versions);
+  const periodsIn = rememberedPeriods();
   const unbilledOf = Map.groupBy(unbilled, ({ subscriptionId }) => subscriptionId);
   return subscriptions.flatMap((subscription): UpcomingPart[] => {
     const cut = cuts.get(subscription.id);
     if (!cut) return [];
     const terms = { ...subscription, oneTimeCharges: cut.oneTimeCharges };
-    const open = aheadOf(terms, schedulesOf, cut, openParts(subscription, schedulesOf, cut, now));
+    const open = aheadOf(terms, schedulesOf, cut, openParts(subscription, schedulesOf, cut, now, periodsIn));
+    const rows = { externalId: cut.externalId, oneTimeRows };
     const written = (unbilledOf.get(subscription.id) ?? []).flatMap((one): UpcomingPart[] => {
-      const rows = { externalId: cut.externalId, oneTimeRows };
+      if (one.isCarried) return [waitingPart(subscription, rows, one, schedulesOf)];
       const ahead = aheadOf(terms, schedulesOf, rows, [duePartOf(one, schedulesOf)]);
-      const { since, payer, isCarried } = one;
-      return ahead.map((part) =>
-        isCarried ? { ...part, goesOn: false, waits: { since, payer } } : { ...part, written: { payer } },
-      );
+      return ahead.map((part) => ({ ...part, written: { payer: one.payer } }));
     });
     return [...open, ...written];
   });

@@ -36,19 +36,29 @@ export type CutSubscription = CutTime & {
   readonly oneTimeRows: ReadonlyMap<string, OneTimeRow>;
 };
 
+/** Of billing periods `p` that are written down and not billed; beside them comes `since`. */
+export const waitingColumns = `p.subscription_id, ${billedPartColumns}, p.usage_waived, p.payer_id, p.consolidated`;
+
 // Deltas that wait are in no view of what lies ahead.
 const waitingStatement = `SELECT p.* FROM unnest($2::text[]) AS n (id) CROSS JOIN LATERAL (
-    SELECT p.subscription_id, ${billedPartColumns}, p.usage_waived, p.carried_from, p.payer_id, p.consolidated
+    SELECT ${waitingColumns}, p.carried_from AS since
     FROM billing_periods p
     WHERE p.subscription_id = n.id AND p.organization_id = $1 AND p.carried_at IS NOT NULL AND p.timing <> 'delta'
     OFFSET 0
   ) p`;
-type WaitingRow = BilledPartRow & {
+export type WaitingRow = BilledPartRow & {
   usage_waived: boolean;
-  carried_from: Date;
+  since: Date;
   payer_id: string;
   consolidated: boolean;
 };
+
+export const waitingFromRow = (row: WaitingRow): WaitingPart & { readonly subscriptionId: string } => ({
+  subscriptionId: row.subscription_id,
+  written: { ...billedPartFromRow(row), ...(row.usage_waived && { usageWaived: true }) },
+  since: row.since.getTime(),
+  payer: { id: row.payer_id, isConsolidated: row.consolidated },
+});
 
 const oneTimeRowsOf = async (db: Db, ids: readonly string[]): Promise<ReadonlyMap<string, OneTimeRow>> => {
   const rows = ids.length > 0 ? (await db.query<OneTimeRow>(oneTimeStatement, [db.organizationId, ids])).rows : [];
@@ -115,12 +125,7 @@ export const upcomingReader = {
     readonly oneTimeRows: ReadonlyMap<string, OneTimeRow>;
   }> => {
     const { rows } = await db.query<WaitingRow>(waitingStatement, [db.organizationId, subscriptionIds]);
-    const parts = rows.map((row) => ({
-      subscriptionId: row.subscription_id,
-      written: { ...billedPartFromRow(row), ...(row.usage_waived && { usageWaived: true }) },
-      since: row.carried_from.getTime(),
-      payer: { id: row.payer_id, isConsolidated: row.consolidated },
-    }));
+    const parts = rows.map(waitingFromRow);
     const charged = rows.flatMap(({ item }) => (isId('otc', item) ? [item] : []));
     return {
       parts: Map.groupBy(parts, ({ subscriptionId }) => subscriptionId),

@@ -5,7 +5,7 @@ import type { Db } from '../route/define-route.ts';
 import type { Subscription } from '../subscriptions/subscriptions.postgres.ts';
 import type { UpcomingPart } from './rate-upcoming.ts';
 import type { CutSubscription, UpcomingReader } from './upcoming.postgres.ts';
-import { duePartOf, goesOnAfter, type UpcomingSubscription } from './upcoming-parts.ts';
+import { duePartOf, goesOnAfter, type UpcomingSubscription, type WaitingPart } from './upcoming-parts.ts';
 
 /** With changes that are not made yet, too. */
 type Terms = SubscriptionTerms & UpcomingSubscription;
@@ -26,6 +26,21 @@ export const aheadOf = (
   });
 };
 
+/** What was carried over. */
+export const waitingPart = (
+  subscription: UpcomingSubscription,
+  { externalId, oneTimeRows }: Pick<CutSubscription, 'externalId' | 'oneTimeRows'>,
+  waiting: WaitingPart,
+  schedulesOf: SchedulesOf,
+): UpcomingPart => ({
+  subscription,
+  externalId,
+  oneTimeRows,
+  part: duePartOf(waiting, schedulesOf),
+  goesOn: false,
+  waits: { since: waiting.since, payer: waiting.payer },
+});
+
 /** What of them waits, as it came to too little. */
 export const waitingParts = async (
   { waiting }: Pick<UpcomingReader, 'waiting'>,
@@ -38,14 +53,8 @@ export const waitingParts = async (
     db,
     subscriptions.map(({ id }) => id),
   );
-  return subscriptions.flatMap((subscription) =>
-    (found.parts.get(subscription.id) ?? []).map((part) => ({
-      subscription,
-      externalId: cuts.get(subscription.id)?.externalId ?? '',
-      oneTimeRows: found.oneTimeRows,
-      part: duePartOf(part, schedulesOf),
-      goesOn: false,
-      waits: { since: part.since, payer: part.payer },
-    })),
-  );
+  return subscriptions.flatMap((subscription) => {
+    const rows = { externalId: cuts.get(subscription.id)?.externalId ?? '', oneTimeRows: found.oneTimeRows };
+    return (found.parts.get(subscription.id) ?? []).map((part) => waitingPart(subscription, rows, part, schedulesOf));
+  });
 };
