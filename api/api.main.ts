@@ -35,6 +35,7 @@ import { createStores } from './resources.ts';
 import { createAnswerStore } from './route/answers.postgres.ts';
 import { createCursors } from './route/cursors.ts';
 import { createApi } from './server.ts';
+import { observeReads } from './usage/observe-reads.ts';
 import { createReadUsage } from './usage/usage.clickhouse.ts';
 import { createReadWatermark, createRecentWatermark } from './usage/watermark.postgres.ts';
 
@@ -121,7 +122,7 @@ await runProcess(log, config.shutdownMsMax, async () => {
       creditIssuing: failAtCredit(stores.creditIssuing, failPoint),
       makePdf: pdfs.make,
       lineEvents: createLineEvents(clickhouse),
-      readUsage: createReadUsage(clickhouse),
+      readUsage: createReadUsage(clickhouse, observeReads(metrics, log)),
       readWatermark,
       recentWatermark: createRecentWatermark(readWatermark, systemClock),
       lastSequence: createLastSequence(nats, config.streamName),

@@ -19,6 +19,10 @@ import { createReadLastSequence } from './run/usage-stream.nats.ts';
 import { advanceSimulation, rateSimulationShard, type SimulatePorts } from './simulate/rate-simulation.ts';
 import { createReadMonth } from './simulate/simulated-month.postgres.ts';
 import { createSimulations } from './simulate/simulations.postgres.ts';
+import { createKeepTotals } from './totals/keep-totals.ts';
+import { createReadChecked, createReadMeters } from './totals/kept-meters.postgres.ts';
+import { observeTotals } from './totals/observe-totals.ts';
+import { createTotals } from './totals/totals.clickhouse.ts';
 
 const options = {
   // A month's end keeps all its workers busy for minutes, on a machine that may answer requests as well.
@@ -29,6 +33,11 @@ const options = {
 
 const simulationEntry = new URL('./simulate/simulate.worker.ts', import.meta.url);
 const forgetEveryMs = 3_600_000;
+
+/** How often is looked for days whose totals are due, where there were none. */
+const totalsEveryMs = 10_000;
+/** Days that are looked up at a time, and events of those that one statement makes: some 0.3 s of one core. */
+const [totalDaysMax, totalEventsMax] = [20_000, 200_000];
 
 await runWorker('rater', options, ({ config, log, metrics, tracer, nats, clickhouse, postgres }) => {
   const workers = config.raterWorkers;
@@ -61,6 +70,17 @@ await runWorker('rater', options, ({ config, log, metrics, tracer, nats, clickho
     sum: (task) => pool.run(simulationEntry, task),
     workers,
   };
+  const quietMs = config.totalsQuietSeconds * 1000;
+  const keepTotals = createKeepTotals(
+    { quietMs: { over: quietMs, running: 20 * quietMs }, daysMax: totalDaysMax, eventsMax: totalEventsMax },
+    {
+      ...createTotals(clickhouse),
+      readChecked: createReadChecked(postgres, config.streamName),
+      readMeters: createReadMeters(postgres),
+      report: observeTotals(metrics),
+      stopwatch,
+    },
+  );
   const pollMs = config.jobPollMs;
   const forget = async (): Promise<boolean> => (await removeOldRatingLines(postgres, systemClock.nowMs())) > 0;
   return {
@@ -79,6 +99,7 @@ await runWorker('rater', options, ({ config, log, metrics, tracer, nats, clickho
         pollMs,
         channel: simulationChannels.shardsQueued,
       },
+      { work: keepTotals, lanes: 1, pollMs: Math.min(totalsEveryMs, Math.max(quietMs, 100)) },
       { work: forget, lanes: 1, pollMs: forgetEveryMs },
     ],
     close: pool.close,

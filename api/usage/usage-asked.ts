@@ -24,6 +24,8 @@ export type UsageAsked = {
   readonly filter: Filter | null;
   readonly limit: number;
   readonly format: 'json' | 'csv';
+  /** Whether the answer tells which way it went. */
+  readonly explains: boolean;
 };
 
 /** What a page before settled: pages are of one moment. */
@@ -261,6 +263,9 @@ export const readUsageAsked = (
     filter: readFilter(texts, meter, faults),
     limit: readWhole(texts, 'limit', 1_000, faults) ?? 100,
     format: readOneOf(texts, 'format', ['json', 'csv'], faults) ?? 'json',
+    explains: readOneOf(texts, 'explain', ['true', 'false'], faults) === 'true',
   };
+  if (asked.explains && asked.format === 'csv')
+    faults.push({ field: 'explain', code: 'not_allowed', message: 'is told in JSON only' });
   return period === undefined || faults.length > 0 ? undefined : { ...asked, period };
 };

@@ -12,8 +12,8 @@ type UsagePlace = { readonly windowStart: Instant | null; readonly group: readon
 type UsageMoment = SettledUsage & { readonly meterVersion: number };
 export type UsagePosition = { readonly moment: UsageMoment; readonly after: UsagePlace };
 
-/** What of a query a page may change: how many rows, and in which form. */
-const ofPage = ['cursor', 'limit', 'format'];
+/** What of a query a page may change: how many rows, in which form, and with what beside. */
+const ofPage = ['cursor', 'limit', 'format', 'explain'];
 
 export const scopeOf = (organizationId: string, meterId: string, texts: Texts): string =>
   JSON.stringify([

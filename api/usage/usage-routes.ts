@@ -6,14 +6,14 @@ import { MeterId } from '#schemas/http/meters.ts';
 import { SubscriptionId } from '#schemas/http/subscriptions.ts';
 import { CustomerUsage, MeterUsage, MeterUsageQuery, SubscriptionUsage, UsageSpan } from '#schemas/http/usage.ts';
 import { formatInstant } from '#schemas/instant.ts';
-import type { Meter } from '#schemas/meter.ts';
 import { usageNames } from '#schemas/names.ts';
 import { formatPeriod, type Instant, intersect, monthOf, type Period } from '#schemas/period.ts';
 import { chargeFromJson, chargeJsonIn } from '#schemas/plan.ts';
-import { meterOf } from '#schemas/stored-meter.ts';
+import { type MeterVersion, meterOf } from '#schemas/stored-meter.ts';
 import { currentPeriod, hourOf } from '#schemas/subscription-state.ts';
 import { termsAt } from '#schemas/subscription-terms.ts';
 import type { UsageRow } from '../../rater/aggregate/usage-query.ts';
+import type { UsageWay } from '../../rater/totals/read-usage.ts';
 import type { CatalogStore } from '../catalog/catalog.postgres.ts';
 import type { Meter as CatalogMeter } from '../catalog/meters.postgres.ts';
 import type { CustomerStore } from '../customers/customers.postgres.ts';
@@ -65,12 +65,17 @@ const rowsJson = (rows: readonly UsageRow[], { period, windowStarts, groupBy }: 
   });
 };
 
+const wayJson = (way: UsageWay) =>
+  way.from === 'events'
+    ? { from: way.from, reason: way.reason }
+    : { from: way.from, days_of_events: way.daysOfEvents.map((day) => formatInstant(day).slice(0, 10)) };
+
 const meterUsageRoute = (
   { get }: Routes,
   { customers, catalog, cursors, readUsage, recentWatermark }: UsagePorts,
 ): void => {
   /** The meter as that version of it measures. */
-  const inVersion = async (db: Db, newest: CatalogMeter, number: number): Promise<Meter> => {
+  const inVersion = async (db: Db, newest: CatalogMeter, number: number): Promise<MeterVersion> => {
     if (number === newest.versionNumber) return meterOf(newest);
     const version = found(await catalog.meterVersion(db, newest.id, number), 'METER_NOT_FOUND');
     return meterOf({
@@ -127,8 +132,9 @@ const meterUsageRoute = (
       const asked = readUsageAsked(texts, meter, { nowMs, checked, settled: position?.moment }, faults);
       refuseQuery(faults);
       const customer = await customerOf(db, texts);
-      const { period, watermark, windowStarts, groupBy, filter, limit, format, window, timeZone } = asked as UsageAsked;
-      const rows = await readUsage.rows({
+      const { period, watermark, windowStarts, groupBy, filter, limit, format, window, timeZone, explains } =
+        asked as UsageAsked;
+      const { rows, way } = await readUsage.rows({
         tenant: db.organizationId,
         watermark,
         meter,
@@ -167,6 +173,7 @@ const meterUsageRoute = (
         watermark: watermark.toString(),
         items,
         pagination: { page_size: items.length, has_more: last !== undefined, next_cursor: next ?? null },
+        ...(explains && { explanation: wayJson(way) }),
       };
     },
   );

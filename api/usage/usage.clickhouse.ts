@@ -2,7 +2,7 @@
  * Reads usage at a watermark: of one meter in windows and groups, and of subscriptions or customers for all their
  * meters.
  */
-import type { ClickHouseClient } from '@clickhouse/client';
+import { type ClickHouseClient, ClickHouseError } from '@clickhouse/client';
 import { type ClickHouseStatement, readRows, whileAvailable } from '#platform/stores/clickhouse.ts';
 import type { Period } from '#schemas/period.ts';
 import type { MeterVersion } from '#schemas/stored-meter.ts';
@@ -15,7 +15,12 @@ import {
   type StatementRow,
   wholeOf,
 } from '../../rater/aggregate/quantity-query.ts';
-import { type UsageRow, type UsageWanted, usageFromRows, usageStatement } from '../../rater/aggregate/usage-query.ts';
+import {
+  type AskedUsage,
+  createReadMeterUsage,
+  type ReadPorts,
+  type UsageRead,
+} from '../../rater/totals/read-usage.ts';
 import { coalesceReads } from './coalesce-reads.ts';
 
 type QuantitiesWanted = {
@@ -30,13 +35,13 @@ type QuantitiesWanted = {
 export type ReadUsage = {
   /** By meter version id; a meter without events may be missing. */
   readonly quantities: (wanted: QuantitiesWanted) => Promise<ReadonlyMap<string, Measured>>;
-  readonly rows: (wanted: UsageWanted) => Promise<UsageRow[]>;
+  readonly rows: (wanted: AskedUsage) => Promise<UsageRead>;
   /** Whatever is measured for rating. */
   readonly measured: (wanted: QuantityQuery) => Promise<Quantities>;
 };
 
 /** What reads share that differ in their customer only. */
-type Shape = Omit<UsageWanted, 'customers' | 'readNumbers'>;
+type Shape = Omit<AskedUsage, 'customers' | 'readNumbers'>;
 
 /** A read of many customers is still a short one, and a second one keeps the other core at work. */
 const together = { readsMax: 2, itemsMax: 50 };
@@ -47,18 +52,24 @@ const nameOf = (shape: Shape): string =>
 /** A query that takes longer is ended by the server: nobody waits so long for a page. */
 const queryMsMax = 25_000;
 
-export const createReadUsage = (clickhouse: ClickHouseClient): ReadUsage => {
+/** The store ended the query by its time: reading events would take longer still. */
+const outOfTime = '159';
+
+export const createReadUsage = (clickhouse: ClickHouseClient, report: ReadPorts['report']): ReadUsage => {
   const read = <R>({ query, params, settings = {} }: ClickHouseStatement): Promise<R[]> =>
     whileAvailable(() =>
       readRows<R>(clickhouse, { query, params, settings: { ...settings, max_execution_time: queryMsMax / 1000 } }),
     );
-  const readAlone = async (wanted: UsageWanted): Promise<UsageRow[]> =>
-    usageFromRows(wanted, await read(usageStatement(wanted)));
+  const readAlone = createReadMeterUsage({
+    read,
+    isOfTotals: (error) => error instanceof ClickHouseError && error.code !== outOfTime,
+    report,
+  });
   /**
    * One statement for the reads of several customers, each by its names. A customer that is asked for twice is read
    * once.
    */
-  const readTogether = coalesceReads<Shape, readonly string[], UsageRow[]>(together, async (shape, items) => {
+  const readTogether = coalesceReads<Shape, readonly string[], UsageRead>(together, async (shape, items) => {
     const numbers = new Map<string, number>();
     const numberOf = (names: readonly string[]): number => {
       const name = JSON.stringify(names);
@@ -68,21 +79,22 @@ export const createReadUsage = (clickhouse: ClickHouseClient): ReadUsage => {
     };
     const numberedItems = items.map((names) => ({ names, number: numberOf(names) }));
     if (numbers.size === 1) {
-      const rows = await readAlone({ ...shape, customers: items[0] as readonly string[] });
-      return items.map(() => rows);
+      const answer = await readAlone({ ...shape, customers: items[0] as readonly string[] });
+      return items.map(() => answer);
     }
     const numberByName = new Map(
       numberedItems.flatMap(({ names, number }) => names.map((name) => [name, number] as const)),
     );
-    const rows = await readAlone({
+    const { rows, way } = await readAlone({
       ...shape,
       customers: [...numberByName.keys()],
       readNumbers: [...numberByName.values()],
     });
     const rowsOf = Map.groupBy(rows, ({ group }) => Number(group[0]));
-    return numberedItems.map(({ number }) =>
-      (rowsOf.get(number) ?? []).map((row) => ({ ...row, group: row.group.slice(1) })),
-    );
+    return numberedItems.map(({ number }) => ({
+      rows: (rowsOf.get(number) ?? []).map((row) => ({ ...row, group: row.group.slice(1) })),
+      way,
+    }));
   });
   const measured = async (wanted: QuantityQuery): Promise<Quantities> => {
     const answers = [];

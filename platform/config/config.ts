@@ -289,6 +289,13 @@ export const settings = {
     10_000,
     'Subscriptions that are rated and invoiced together.',
   ),
+  totalsQuietSeconds: integer(
+    'MILLRACE_TOTALS_QUIET_SECONDS',
+    30,
+    0,
+    86_400,
+    'How long a day of a customer that is over rests before its totals are made; one that runs twenty times as long.',
+  ),
   ratingTimeoutSeconds: integer(
     'MILLRACE_RATING_TIMEOUT_SECONDS',
     300,

@@ -39,5 +39,5 @@ export const standingCondition = ({
   ].filter((part) => part !== false);
   const from = `FROM usage_voids WHERE ${voids.join(' AND ')}`;
   return `AND (key_digest, stream_sequence) NOT IN (SELECT row_digest, row_sequence ${from} AND row_sequence > 0)
-    AND key_digest NOT IN (SELECT row_digest ${from} AND row_sequence = 0)`;
+    AND (toDate(occurred_at), key_digest) NOT IN (SELECT toDate(occurred_at), row_digest ${from} AND row_sequence = 0)`;
 };

@@ -65,8 +65,40 @@ export const MeterUsageQuery = Type.Object(
       'The `next_cursor` of the page before, with the same query. Pages are of one moment, whatever arrives meanwhile.',
     ),
     format: Type.Optional(Type.Enum(['json', 'csv'], { default: 'json' })),
+    explain: Type.Optional(
+      Type.Enum(['true', 'false'], {
+        default: 'false',
+        description: 'Tell whether totals or events answered, and why. It changes no number.',
+      }),
+    ),
   },
   closed,
+);
+
+const UsageExplanation = Type.Union(
+  [
+    Type.Object(
+      {
+        from: Type.Literal('totals'),
+        days_of_events: Type.Array(Type.String({ format: 'date' }), {
+          description:
+            'Days (UTC) that were read from their events: they have changed since their totals were made, a window begins or ends within a quarter of an hour of them, or they have too many groups.',
+        }),
+      },
+      closed,
+    ),
+    Type.Object(
+      {
+        from: Type.Literal('events'),
+        reason: Type.Enum(['aggregation', 'filter', 'windows', 'range', 'fault'], {
+          description:
+            'Why no totals can answer: of the aggregation none are kept; the filter is over a property that is not in the `group_by` of the meter; windows are shorter than a quarter of an hour; the period reaches out of 1970 to 2148; the totals could not be read.',
+        }),
+      },
+      closed,
+    ),
+  ],
+  { title: 'UsageExplanation' },
 );
 
 const Events = Type.String({ pattern: '^[0-9]+$' });
@@ -108,6 +140,7 @@ export const MeterUsage = Type.Object(
       },
       { ...closed, title: 'UsagePagination' },
     ),
+    explanation: Type.Optional(UsageExplanation),
   },
   { ...closed, title: 'MeterUsage' },
 );

@@ -62,12 +62,15 @@ FROM usage_events
 WHERE tenant = {tenant:String} AND (key_digest, stream_sequence) NOT IN
   (SELECT key_digest, min(stream_sequence) FROM usage_events WHERE tenant = {tenant:String} GROUP BY key_digest)`;
 
-export const createStoreHistory = (clickhouse: ClickHouseClient): ((history: History) => Promise<string>) => {
+/** Under an organization of its own, or under the one that the beginning of the history has. */
+export const createStoreHistory = (
+  clickhouse: ClickHouseClient,
+): ((history: History, of?: string) => Promise<string>) => {
   const insert = createInsert(clickhouse);
   let organizations = 0;
-  return async ({ messages }) => {
+  return async ({ messages }, of) => {
     organizations += 1;
-    const tenant = `org_${organizations}`;
+    const tenant = of ?? `org_${organizations}`;
     // Each history has a time of its own in the stream, as the insert leaves out a block of sequences and times that it
     // had.
     const third = Math.ceil(messages.length / 3);

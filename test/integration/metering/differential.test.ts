@@ -14,12 +14,8 @@ import {
   type StatementRow,
   wholeOf,
 } from '../../../rater/aggregate/quantity-query.ts';
-import {
-  type UsageRow,
-  type UsageWanted,
-  usageFromRows,
-  usageStatement,
-} from '../../../rater/aggregate/usage-query.ts';
+import { type UsageRow, usageFromRows, usageStatement } from '../../../rater/aggregate/usage-query.ts';
+import type { UsageWanted } from '../../../rater/aggregate/usage-wanted.ts';
 import { freshStores } from '../../support/fresh-stores.ts';
 import { aFilter, aHistory, customers, someMeters, someWindows } from '../../support/metering-arbitraries.ts';
 import { createStoreHistory } from '../../support/metering-store.ts';

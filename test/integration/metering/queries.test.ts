@@ -16,13 +16,8 @@ import {
   type StatementRow,
   wholeOf,
 } from '../../../rater/aggregate/quantity-query.ts';
-import {
-  type UsageRow,
-  type UsageWanted,
-  usageFromRows,
-  usageStatement,
-  windowsMax,
-} from '../../../rater/aggregate/usage-query.ts';
+import { type UsageRow, usageFromRows, usageStatement, windowsMax } from '../../../rater/aggregate/usage-query.ts';
+import type { UsageWanted } from '../../../rater/aggregate/usage-wanted.ts';
 import { freshStores } from '../../support/fresh-stores.ts';
 import { createStoreHistory } from '../../support/metering-store.ts';
 import { numberTexts } from '../../support/number-texts.ts';

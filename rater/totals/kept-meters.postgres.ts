@@ -1,0 +1,46 @@
+/** The meter versions that totals are kept of, of all organizations. */
+import type { Queryable } from '#platform/stores/postgres.ts';
+import { meterOf } from '#schemas/stored-meter.ts';
+import { hasTotals } from '../aggregate/cells.ts';
+import type { KeepPorts } from './keep-totals.ts';
+
+type Row = { organization_id: string; code: string; id: string; version_number: number; definition: unknown };
+
+/** The newest of each meter that has not ended, and those that plan versions are bound to. */
+const statement = `
+SELECT v.organization_id, m.code, v.id, v.version_number, v.definition
+FROM meters m CROSS JOIN LATERAL (
+  SELECT v.*, v.version_number = max(v.version_number) OVER () AS is_newest
+  FROM meter_versions v WHERE v.organization_id = m.organization_id AND v.meter_id = m.id OFFSET 0
+) v
+WHERE (v.is_newest AND m.deleted_at IS NULL)
+  OR EXISTS (SELECT 1 FROM plan_version_meters b WHERE b.meter_version_id = v.id)
+ORDER BY v.organization_id, v.id`;
+
+export const createReadMeters =
+  (postgres: Queryable): KeepPorts['readMeters'] =>
+  async () => {
+    const { rows } = await postgres.query<Row>(statement, []);
+    return rows
+      .map((row) => ({
+        tenant: row.organization_id,
+        meter: meterOf({
+          code: row.code,
+          versionId: row.id,
+          versionNumber: row.version_number,
+          definition: row.definition,
+        }),
+      }))
+      .filter(({ meter }) => hasTotals(meter));
+  };
+
+/** Up to which sequence of the stream everything is stored and checked. */
+export const createReadChecked =
+  (postgres: Queryable, stream: string): KeepPorts['readChecked'] =>
+  async () => {
+    const { rows } = await postgres.query<{ checked_sequence: bigint }>(
+      'SELECT checked_sequence FROM identity_checks WHERE stream = $1',
+      [stream],
+    );
+    return rows[0]?.checked_sequence ?? 0n;
+  };

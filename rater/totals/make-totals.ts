@@ -1,0 +1,172 @@
+/**
+ * The statements that keep totals: which days of a meter version are due, and how they are made from their events.
+ * Pure: text and parameters.
+ */
+import type { MeterVersion } from '#schemas/stored-meter.ts';
+import { createBindings } from '../aggregate/bindings.ts';
+import { cellSql, cellsMax, dayMs, quarterMs } from '../aggregate/cells.ts';
+import { countedSql, valueSql } from '../aggregate/meter-columns.ts';
+import { finalByPartition } from '../aggregate/quantity-query.ts';
+import { standingCondition } from '../aggregate/standing.ts';
+
+/** A day of a customer in the state that its totals are to be made of. Days are numbers of days since 1970. */
+export type DueDay = {
+  readonly customer: string;
+  readonly day: number;
+  readonly rows: number;
+  readonly sequence: number;
+};
+
+export type DueWanted = {
+  readonly tenant: string;
+  readonly event: string;
+  readonly meterVersion: string;
+  /** Days that changed since, in milliseconds of the store's clock; undefined for all. */
+  readonly changedSinceMs: number | undefined;
+  /** So long nothing has changed of a day that is over, and of one that runs. */
+  readonly quietMs: { readonly over: number; readonly running: number };
+  readonly limit: number;
+};
+
+/**
+ * Whole months of customers after one another, as events lie in the store, the latest month first. A day that goes on
+ * changing is left alone until it rests: its totals would be made for nobody.
+ */
+export const dueStatement = ({ tenant, event, meterVersion, changedSinceMs, quietMs, limit }: DueWanted) => {
+  const ofEvent = 'tenant = {tenant:String} AND event = {event:String}';
+  const changed =
+    changedSinceMs === undefined
+      ? ''
+      : `AND (customer, day) IN (SELECT customer, day FROM usage_days WHERE ${ofEvent}
+      AND changed_at >= fromUnixTimestamp64Milli({since:Int64}, 'UTC'))`;
+  return {
+    query: `
+SELECT customer, toUInt16(day) AS number, toString(all_rows) AS rows, toString(last) AS sequence
+FROM (
+  SELECT customer, day, sum(rows) AS all_rows, max(sequence) AS last
+  FROM usage_days
+  WHERE ${ofEvent} ${changed} AND day > toDate('1970-01-01') AND day < toDate('2149-01-01')
+  GROUP BY customer, day
+  HAVING max(changed_at) <= now64(3, 'UTC') - toIntervalMillisecond(
+    if(day < toDate(now64(3, 'UTC'), 'UTC'), {over:Int64}, {running:Int64}))
+) AS stored
+LEFT JOIN (
+  SELECT customer, day, max(day_rows) AS made_of FROM usage_totals
+  WHERE tenant = {tenant:String} AND meter_version = {meterVersion:String} GROUP BY customer, day
+) AS made ON stored.customer = made.customer AND stored.day = made.day
+WHERE all_rows != made_of
+ORDER BY toYYYYMM(stored.day) DESC, customer, number
+LIMIT {limit:UInt32}`,
+    params: {
+      tenant,
+      event,
+      meterVersion,
+      over: quietMs.over,
+      running: quietMs.running,
+      limit,
+      ...(changedSinceMs !== undefined && { since: changedSinceMs }),
+    },
+  };
+};
+
+export const dueFromRows = (
+  rows: readonly {
+    readonly customer: string;
+    readonly number: number;
+    readonly rows: string;
+    readonly sequence: string;
+  }[],
+): DueDay[] =>
+  rows.map(({ customer, number, rows: count, sequence }) => ({
+    customer,
+    day: number,
+    rows: Number(count),
+    sequence: Number(sequence),
+  }));
+
+/** In memory; beyond it the store groups on disk. */
+const groupBytesMax = 500_000_000;
+
+/**
+ * Makes the totals of days from their events, up to a watermark up to which everything of them is stored and checked.
+ * What the days are made of was read before, so that whatever is stored meanwhile makes them due again.
+ */
+export const makeStatement = (tenant: string, meter: MeterVersion, watermark: bigint, days: readonly DueDay[]) => {
+  const bindings = createBindings();
+  const counted = countedSql(meter, bindings);
+  const value = valueSql(meter, bindings);
+  const groups = meter.groupBy.map(bindings.property);
+  const cells = cellSql(meter);
+  const kept = Object.keys(cells);
+  const latest = meter.aggregation === 'latest' ? ['idempotency_key'] : [];
+  const numbers = days.map(({ day }) => day);
+  const customers = bindings.strings(days.map(({ customer }) => customer));
+  const due = `SELECT d.1 AS customer, toDate(d.2) AS day, toUInt64(d.3) AS day_rows, toUInt64(d.4) AS day_sequence
+  FROM (SELECT arrayJoin(arrayZip(${[
+    customers,
+    bindings.integers(numbers),
+    bindings.integers(days.map(({ rows }) => rows)),
+    bindings.integers(days.map(({ sequence }) => sequence)),
+  ].join(', ')})) AS d)`;
+  const columns = ['quarter', 'events', 'unmeasured', ...kept];
+  const flat = (column: string): string => `arrayFlatten(groupArray(all_${column}))`;
+  const query = `
+INSERT INTO usage_totals (tenant, meter_version, customer, day, day_rows, day_sequence, is_kept, groups, cell_group,
+  ${columns.map((column) => `cell_${column}`).join(', ')})
+WITH due AS (${due})
+SELECT {tenant:String}, {meterVersion:String}, due.customer, due.day, day_rows, day_sequence, length(all_group) <= ${cellsMax},
+  ${['groups', 'all_group', ...columns.map((column) => `made_${column}`)].map((column) => `if(length(all_group) <= ${cellsMax}, ${column}, [])`).join(', ')}
+FROM due LEFT JOIN (
+  SELECT customer, day, groupArray(g) AS groups,
+    arrayFlatten(arrayMap((quarters, place) -> arrayWithConstant(length(quarters), toUInt32(place)),
+      groupArray(all_quarter) AS quarters_of, arrayEnumerate(quarters_of))) AS all_group,
+    ${columns.map((column) => `${flat(column)} AS made_${column}`).join(', ')}
+  FROM (
+    SELECT customer, day, g, ${columns.map((column) => `groupArray(${column}) AS all_${column}`).join(', ')}
+    FROM (
+      SELECT customer, day, g, quarter, count() AS events, countIf(isNull(one)) AS unmeasured
+        ${kept.map((column) => `, ${cells[column]} AS ${column}`).join('')}
+      FROM (
+        SELECT customer, toDate(occurred_at) AS day, occurred_at, ${[...latest, ''].join(', ')}
+          toUInt8(intDiv(toUnixTimestamp64Milli(occurred_at) % ${dayMs}, ${quarterMs})) AS quarter,
+          CAST([${groups.join(', ')}], 'Array(Nullable(String))') AS g, ${value} AS one
+        FROM (
+          SELECT ${['event', 'customer', 'occurred_at', ...latest, ...bindings.columns()].join(', ')}
+          FROM usage_events FINAL
+          PREWHERE tenant = {tenant:String} AND event IN {events:Array(String)} 
+            AND occurred_at >= fromUnixTimestamp64Milli({start:Int64}, 'UTC')
+            AND occurred_at < fromUnixTimestamp64Milli({end:Int64}, 'UTC')
+            AND (customer, toDate(occurred_at)) IN (SELECT customer, day FROM due)
+            AND stream_sequence <= {watermark:UInt64}
+          WHERE true ${standingCondition({ customers: false })}
+        )
+        WHERE ${counted}
+      )
+      GROUP BY customer, day, g, quarter
+      ORDER BY customer, day, g, quarter
+      LIMIT ${cellsMax + 1} BY customer, day
+    )
+    GROUP BY customer, day, g
+  )
+  GROUP BY customer, day
+) AS made ON due.customer = made.customer AND due.day = made.day`;
+  return {
+    query,
+    params: {
+      tenant,
+      meterVersion: meter.versionId,
+      events: [meter.event],
+      watermark: watermark.toString(),
+      start: Math.min(...numbers) * dayMs,
+      end: (Math.max(...numbers) + 1) * dayMs,
+      ...bindings.params(),
+    },
+    settings: {
+      ...finalByPartition,
+      max_bytes_before_external_group_by: `${groupBytesMax}`,
+      max_partitions_per_insert_block: '0',
+      async_insert: 0,
+      insert_deduplicate: 0,
+    } as const,
+  };
+};

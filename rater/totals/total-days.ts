@@ -1,0 +1,95 @@
+/**
+ * Which days of usage totals hold, and which have to be read from events. A day's totals hold at a watermark if the day
+ * has the very state that they were made of, and nothing of it is of a later sequence: whatever came since, late, twice
+ * or as a void, has given it another state. Pure: text and parameters.
+ */
+import { conditionsOf, type Filter } from '#schemas/filter.ts';
+import type { Meter } from '#schemas/meter.ts';
+import type { Instant, Period } from '#schemas/period.ts';
+import { dayMs, hasTotals, quarterMs } from '../aggregate/cells.ts';
+
+/** Why usage is read from its events, all of it: the word of an explanation. */
+export type EventsReason = 'aggregation' | 'filter' | 'windows' | 'range';
+
+/** Days before and behind are no days to the store. */
+const [firstDay, endDay]: [Instant, Instant] = [Date.UTC(1970, 0, 2), Date.UTC(2149, 0, 1)];
+
+/** What totals can't answer for any day; undefined for what they can. */
+export const eventsReason = (
+  meter: Meter,
+  {
+    period,
+    windowStarts,
+    filter,
+  }: { readonly period: Period; readonly windowStarts: readonly Instant[] | null; readonly filter: Filter | null },
+): EventsReason | undefined => {
+  if (!hasTotals(meter)) return 'aggregation';
+  if (filter && conditionsOf(filter).some(({ property }) => !meter.groupBy.includes(property))) return 'filter';
+  if (period.start < firstDay || period.end > endDay) return 'range';
+  // Of most days, that is: what begins off the quarter once is a day that is read from events.
+  const cut = (windowStarts ?? []).filter((start) => start % quarterMs !== 0).length;
+  return cut > (windowStarts?.length ?? 0) / 2 ? 'windows' : undefined;
+};
+
+const dayOf = (instant: Instant): Instant => Math.floor(instant / dayMs) * dayMs;
+
+/** Days that hold an instant at which the period or a window begins or ends within a quarter of an hour. */
+export const cutDays = (period: Period, windowStarts: readonly Instant[] | null): Instant[] => [
+  ...new Set([period.start, period.end, ...(windowStarts ?? [])].filter((at) => at % quarterMs !== 0).map(dayOf)),
+];
+
+export type DaysWanted = {
+  readonly tenant: string;
+  readonly watermark: bigint;
+  readonly event: string;
+  readonly meterVersion: string;
+  readonly customers: readonly string[] | null;
+  readonly period: Period;
+  /** Levels are carried from the first event on. */
+  readonly readsBefore: boolean;
+};
+
+export type DaysStatement = { readonly query: string; readonly params: Readonly<Record<string, unknown>> };
+
+/** The days of the period that have usage and no totals that hold, for some of the customers, ascending. */
+export const daysStatement = ({
+  tenant,
+  watermark,
+  event,
+  meterVersion,
+  customers,
+  period,
+  readsBefore,
+}: DaysWanted): DaysStatement => {
+  const scope = `${customers ? 'AND customer IN {customers:Array(String)}' : ''}
+      ${readsBefore ? '' : 'AND day >= toDate({from:Int64})'} AND day <= toDate({to:Int64})`;
+  return {
+    query: `
+SELECT DISTINCT toString(toInt64(day)) AS number
+FROM (
+  SELECT customer, day, sum(rows) AS all_rows, max(sequence) AS last
+  FROM usage_days
+  WHERE tenant = {tenant:String} AND event = {event:String} ${scope}
+  GROUP BY customer, day
+) AS stored
+LEFT JOIN (
+  SELECT customer, day, max(day_rows) AS made_of, argMax(is_kept, day_rows) AS kept
+  FROM usage_totals
+  WHERE tenant = {tenant:String} AND meter_version = {meterVersion:String} ${scope}
+  GROUP BY customer, day
+) AS made ON stored.customer = made.customer AND stored.day = made.day
+WHERE all_rows != made_of OR kept = 0 OR last > {watermark:UInt64}`,
+    params: {
+      tenant,
+      event,
+      meterVersion,
+      watermark: watermark.toString(),
+      from: dayOf(period.start) / dayMs,
+      to: dayOf(period.end - 1) / dayMs,
+      ...(customers && { customers: [...customers] }),
+    },
+  };
+};
+
+export const daysFromRows = (rows: readonly { readonly number: string }[]): Instant[] =>
+  rows.map(({ number }) => Number(number) * dayMs).sort((a, b) => a - b);
