@@ -10,6 +10,7 @@ import pg from 'pg';
 import type { Stack } from '#platform/local/stack.ts';
 import { type LoadResult, percentile, runLoad } from './api/load.ts';
 import { createLineUnderTest, pause } from './line/line-under-test.ts';
+import { cpuSecondsOf } from './line/process-cost.ts';
 import { machineOf, todayAndCommit } from './line/report.ts';
 import { withTemporaryStack } from './temporary-stack.ts';
 import { type StoredMonth, storeMonth } from './usage/stored-month.ts';
@@ -19,10 +20,13 @@ const { values } = parseArgs({
     events: { type: 'string', default: '10000000' },
     customers: { type: 'string', default: '10000' },
     seconds: { type: 'string', default: '20' },
+    totals: { type: 'string', default: 'on' },
     name: { type: 'string', default: 'usage' },
   },
 });
 const [events, customers, seconds] = [Number(values.events), Number(values.customers), Number(values.seconds)];
+/** Without totals days never rest for as long as they would have to. */
+const quietSeconds = values.totals === 'off' ? 86_400 : 1;
 const queriesPerSecond = 200;
 const eventsPerSecond = 20_000;
 /** Of all customers, those that are asked for. */
@@ -91,6 +95,22 @@ const pagesOf = async (stack: Stack, path: string, pages: number): Promise<Figur
   return { pages: times.length, pages_ms: times.reduce((sum, ms) => sum + ms, 0) };
 };
 
+/** Waits until the whole month is answered from totals. */
+const untilTotals = async (stack: Stack, span: string): Promise<Figures> => {
+  const spent = () => cpuSecondsOf(stack.processes.find(({ name }) => name === 'clickhouse')?.pid ?? 0);
+  const [cpuBefore, started] = [spent(), performance.now()];
+  for (;;) {
+    const { text } = await call(stack, 'GET', `/v1/meters/tokens/usage?${span}&explain=true`);
+    const { explanation } = JSON.parse(text) as { explanation: { days_of_events?: readonly string[] } };
+    if (explanation.days_of_events?.length === 0) break;
+    await pause(2_000);
+  }
+  return {
+    seconds: (performance.now() - started) / 1000,
+    clickhouse_micros_per_event: ((spent() - cpuBefore) * 1e6) / events,
+  };
+};
+
 const organizationOf = async (stack: Stack): Promise<string> => {
   const owner = new pg.Client({ connectionString: stack.urls.postgres });
   await owner.connect();
@@ -126,6 +146,7 @@ const measure = async (stack: Stack): Promise<Readonly<Record<string, Figures>>>
     await call(stack, 'POST', '/v1/customers', { external_id: `customer-${number}`, name: `Customer ${number}` });
   await storeMonth(clickhouse, month, (stored) => say(`${stored} events stored`));
   await line.untilMerged();
+  const totals = values.totals === 'off' ? {} : told('totals of the month', await untilTotals(stack, span));
   const ofCustomer = (number: number) =>
     `/v1/meters/tokens/usage?${span}&window=day&customer_id=customer-${number % askedCustomers}`;
 
@@ -160,6 +181,7 @@ const measure = async (stack: Stack): Promise<Readonly<Record<string, Figures>>>
   await line.close();
   await clickhouse.close();
   return {
+    totals,
     customer_month_by_day: customerMonth,
     organization_by_customer_and_model: organizationMonth,
     queries_alone: alone,
@@ -173,7 +195,7 @@ const measure = async (stack: Stack): Promise<Readonly<Record<string, Figures>>>
   };
 };
 
-const report = await withTemporaryStack({}, async (stack) => ({
+const report = await withTemporaryStack({ settings: { MILLRACE_TOTALS_QUIET_SECONDS: `${quietSeconds}` } }, async (stack) => ({
   ...todayAndCommit(),
   machine: machineOf(stack.natsSyncAlways),
   events,

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { stopwatch, systemClock } from '#platform/process/clock.ts';
 import { createFailPoint } from '#platform/process/fail-point.ts';
 import { runWorker } from '#platform/start/run-worker.ts';
@@ -77,6 +78,7 @@ await runWorker('rater', options, ({ config, log, metrics, tracer, nats, clickho
       ...createTotals(clickhouse),
       readChecked: createReadChecked(postgres, config.streamName),
       readMeters: createReadMeters(postgres),
+      newBatch: randomUUID,
       report: observeTotals(metrics),
       stopwatch,
     },

@@ -59,7 +59,8 @@ export const createBindings = (): Bindings => {
     },
     integers: (values) => {
       const texts: string[] = [];
-      for (let from = 0; from < values.length; from += integersPerParameterMax) {
+      // Of none, too, there is one.
+      for (let from = 0; from === 0 || from < values.length; from += integersPerParameterMax) {
         params[`v${bound}`] = values.slice(from, from + integersPerParameterMax);
         texts.push(`{v${bound}:Array(Int64)}`);
         bound += 1;

@@ -5,13 +5,13 @@
  *
  *   1. ask up to which sequence everything is stored and checked, and which meter versions there are;
  *   2. ask the store which events have changed since the look before; a version that was not looked at is looked at whole;
- *   3. read the days of a version that are due, each with the state that it is in;
- *   4. make their totals from events up to that sequence, each beside the state that it was made of.
+ *   3. write down the days of a version that are due, each with the state that it is in;
+ *   4. make their totals from events up to that sequence, piece by piece, each beside the state that it was made of.
  *
  * A crash anywhere leaves days due, and two processes at once make the same rows.
  */
 import type { MeterVersion } from '#schemas/stored-meter.ts';
-import type { DueDay, DueWanted } from './make-totals.ts';
+import type { DuePiece, DueWanted } from './make-totals.ts';
 
 /** A meter version of an organization. */
 export type KeptMeter = { readonly tenant: string; readonly meter: MeterVersion };
@@ -23,11 +23,15 @@ export type KeepPorts = {
   readonly readMeters: () => Promise<readonly KeptMeter[]>;
   /** The store's time, and what has changed since an instant of it; without one, nothing. */
   readonly readChanged: (sinceMs: number | undefined) => Promise<Changed>;
-  readonly readDue: (wanted: DueWanted) => Promise<readonly DueDay[]>;
-  readonly make: (kept: KeptMeter, watermark: bigint, days: readonly DueDay[]) => Promise<void>;
+  /** Writes down what is due; resolves with its pieces, in order. */
+  readonly writeDue: (wanted: DueWanted) => Promise<readonly DuePiece[]>;
+  readonly make: (of: KeptMeter & { readonly watermark: bigint }, batch: string, piece: number) => Promise<void>;
+  readonly forget: (batch: string) => Promise<void>;
+  /** A name that no other batch has. */
+  readonly newBatch: () => string;
   readonly report: {
     /** Milliseconds that it took. */
-    readonly made: (days: readonly DueDay[], tookMs: number) => void;
+    readonly made: (piece: DuePiece, tookMs: number) => void;
     /** Meter versions that have days to be made. */
     readonly waiting: (versions: number) => void;
   };
@@ -39,19 +43,20 @@ export type Changed = {
   readonly events: readonly { readonly tenant: string; readonly event: string }[];
 };
 
-export type KeepLimits = {
-  readonly quietMs: DueWanted['quietMs'];
-  /** Days that are looked up at a time. */
-  readonly daysMax: number;
-  /** Events of the days that are made by one statement, unless one day has more. */
-  readonly eventsMax: number;
-};
+export type KeepLimits = Pick<DueWanted, 'quietMs' | 'daysMax' | 'eventsMax'>;
 
-/** Days of a version that were read and are still to be made. */
-type Pending = { readonly kept: KeptMeter; readonly watermark: bigint; readonly days: readonly DueDay[] };
+/** Days of a version that are written down and still to be made. */
+type Pending = {
+  readonly of: KeptMeter & { readonly watermark: bigint };
+  readonly batch: string;
+  readonly pieces: readonly DuePiece[];
+};
 
 /** What one look found to be done. */
 type Look = { readonly nowMs: number; readonly watermark: bigint; readonly meters: KeptMeter[] };
+
+/** Of a piece that nothing is made of yet. */
+const unchecked = 0;
 
 const eventOf = (tenant: string, event: string): string => JSON.stringify([tenant, event]);
 
@@ -89,51 +94,53 @@ export const createKeepTotals = (limits: KeepLimits, ports: KeepPorts): (() => P
   const nextPending = async ({ nowMs, watermark, meters }: Look): Promise<Pending | undefined> => {
     const kept = meters.at(-1) as KeptMeter;
     const { versionId, event } = kept.meter;
-    const due = await ports.readDue({
+    const batch = ports.newBatch();
+    const due = await ports.writeDue({
+      ...limits,
       tenant: kept.tenant,
       event,
       meterVersion: versionId,
+      batch,
+      watermark,
       changedSinceMs: lookedAt.get(versionId),
-      quietMs: limits.quietMs,
-      limit: limits.daysMax,
     });
-    const days = due.filter(({ sequence }) => BigInt(sequence) <= watermark);
-    if (days.length > 0) return { kept, watermark, days };
+    const pieces = due.filter(({ piece }) => piece !== unchecked);
+    if (pieces.length > 0) return { of: { ...kept, watermark }, batch, pieces };
     meters.pop();
-    if (due.length === 0) lookedAt.set(versionId, nowMs - Math.max(limits.quietMs.over, limits.quietMs.running));
-    // Days that are stored and not checked yet are looked for again.
-    else lookedAt.delete(versionId);
+    if (due.length === 0) {
+      lookedAt.set(versionId, nowMs - Math.max(limits.quietMs.over, limits.quietMs.running));
+    } else {
+      // Days that are stored and not checked yet are looked for again.
+      lookedAt.delete(versionId);
+      await ports.forget(batch);
+    }
     return undefined;
   };
 
-  /** Step 4, for as many of the days as one statement takes. */
-  const makeSome = async ({ kept, watermark, days }: Pending): Promise<number> => {
-    let events = 0;
-    const until = days.findIndex(({ rows }, index) => {
-      events += rows;
-      return index > 0 && events > limits.eventsMax;
-    });
-    const some = until === -1 ? days : days.slice(0, until);
+  /** Step 4, of one piece. */
+  const makeNext = async ({ of, batch, pieces: [next, ...others] }: Pending): Promise<number> => {
     const elapsed = ports.stopwatch();
     try {
-      await ports.make(kept, watermark, some);
+      if (next) {
+        await ports.make(of, batch, next.piece);
+        ports.report.made(next, elapsed());
+      }
+      if (others.length === 0) await ports.forget(batch);
     } catch (error) {
-      // The others go on: this version is looked at whole by the next look.
+      // The other versions go on: this one is looked at whole by the next look.
       look?.meters.pop();
-      lookedAt.delete(kept.meter.versionId);
+      lookedAt.delete(of.meter.versionId);
       throw error;
     }
-    const tookMs = elapsed();
-    ports.report.made(some, tookMs);
-    if (until !== -1) pending = { kept, watermark, days: days.slice(until) };
-    return tookMs;
+    if (others.length > 0) pending = { of, batch, pieces: others };
+    return elapsed();
   };
 
   return async () => {
     if (pending) {
       const making = pending;
       pending = undefined;
-      return await makeSome(making);
+      return await makeNext(making);
     }
     look ??= await lookAround();
     ports.report.waiting(look.meters.length);

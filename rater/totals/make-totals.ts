@@ -9,30 +9,32 @@ import { countedSql, valueSql } from '../aggregate/meter-columns.ts';
 import { finalByPartition } from '../aggregate/quantity-query.ts';
 import { standingCondition } from '../aggregate/standing.ts';
 
-/** A day of a customer in the state that its totals are to be made of. Days are numbers of days since 1970. */
-export type DueDay = {
-  readonly customer: string;
-  readonly day: number;
-  readonly rows: number;
-  readonly sequence: number;
-};
+/** Days that are made by one statement, and the events of them that are stored. */
+export type DuePiece = { readonly piece: number; readonly days: number; readonly events: number };
 
 export type DueWanted = {
   readonly tenant: string;
   readonly event: string;
   readonly meterVersion: string;
+  /** Under which name the days are written down. */
+  readonly batch: string;
+  /** Everything up to it is stored and checked. */
+  readonly watermark: bigint;
   /** Days that changed since, in milliseconds of the store's clock; undefined for all. */
   readonly changedSinceMs: number | undefined;
   /** So long nothing has changed of a day that is over, and of one that runs. */
   readonly quietMs: { readonly over: number; readonly running: number };
-  readonly limit: number;
+  /** Days of a batch, and stored events of a piece, unless one day has more. */
+  readonly daysMax: number;
+  readonly eventsMax: number;
 };
 
 /**
- * Whole months of customers after one another, as events lie in the store, the latest month first. A day that goes on
- * changing is left alone until it rests: its totals would be made for nobody.
+ * Writes down the days that are due: whole months of customers after one another, as events lie in the store, the
+ * latest month first. A day that goes on changing is left alone until it rests: its totals would be made for nobody.
  */
-export const dueStatement = ({ tenant, event, meterVersion, changedSinceMs, quietMs, limit }: DueWanted) => {
+export const dueStatement = (wanted: DueWanted) => {
+  const { tenant, event, meterVersion, batch, watermark, changedSinceMs, quietMs, daysMax, eventsMax } = wanted;
   const ofEvent = 'tenant = {tenant:String} AND event = {event:String}';
   const changed =
     changedSinceMs === undefined
@@ -41,48 +43,49 @@ export const dueStatement = ({ tenant, event, meterVersion, changedSinceMs, quie
       AND changed_at >= fromUnixTimestamp64Milli({since:Int64}, 'UTC'))`;
   return {
     query: `
-SELECT customer, toUInt16(day) AS number, toString(all_rows) AS rows, toString(last) AS sequence
+INSERT INTO usage_due (batch, piece, customer, day, day_rows, day_sequence)
+SELECT {batch:String}, if(last > {watermark:UInt64}, 0, 1 + intDiv(sum(all_rows) OVER (
+    ORDER BY month DESC, customer, day ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW), {eventsMax:UInt64})),
+  customer, day, all_rows, last
 FROM (
-  SELECT customer, day, sum(rows) AS all_rows, max(sequence) AS last
-  FROM usage_days
-  WHERE ${ofEvent} ${changed} AND day > toDate('1970-01-01') AND day < toDate('2149-01-01')
-  GROUP BY customer, day
-  HAVING max(changed_at) <= now64(3, 'UTC') - toIntervalMillisecond(
-    if(day < toDate(now64(3, 'UTC'), 'UTC'), {over:Int64}, {running:Int64}))
-) AS stored
-LEFT JOIN (
-  SELECT customer, day, max(day_rows) AS made_of FROM usage_totals
-  WHERE tenant = {tenant:String} AND meter_version = {meterVersion:String} GROUP BY customer, day
-) AS made ON stored.customer = made.customer AND stored.day = made.day
-WHERE all_rows != made_of
-ORDER BY toYYYYMM(stored.day) DESC, customer, number
-LIMIT {limit:UInt32}`,
+  SELECT stored.customer AS customer, stored.day AS day, toYYYYMM(stored.day) AS month, all_rows, last
+  FROM (
+    SELECT customer, day, sum(rows) AS all_rows, max(sequence) AS last
+    FROM usage_days
+    WHERE ${ofEvent} ${changed} AND day > toDate('1970-01-01') AND day < toDate('2149-01-01')
+    GROUP BY customer, day
+    HAVING max(changed_at) <= now64(3, 'UTC') - toIntervalMillisecond(
+      if(day < toDate(now64(3, 'UTC'), 'UTC'), {over:Int64}, {running:Int64}))
+  ) AS stored
+  LEFT JOIN (
+    SELECT customer, day, max(day_rows) AS made_of FROM usage_totals
+    WHERE tenant = {tenant:String} AND meter_version = {meterVersion:String} GROUP BY customer, day
+  ) AS made ON stored.customer = made.customer AND stored.day = made.day
+  WHERE all_rows != made_of
+  ORDER BY month DESC, customer, day
+  LIMIT {daysMax:UInt32}
+)`,
     params: {
       tenant,
       event,
       meterVersion,
+      batch,
+      watermark: watermark.toString(),
       over: quietMs.over,
       running: quietMs.running,
-      limit,
+      daysMax,
+      eventsMax,
       ...(changedSinceMs !== undefined && { since: changedSinceMs }),
     },
   };
 };
 
-export const dueFromRows = (
-  rows: readonly {
-    readonly customer: string;
-    readonly number: number;
-    readonly rows: string;
-    readonly sequence: string;
-  }[],
-): DueDay[] =>
-  rows.map(({ customer, number, rows: count, sequence }) => ({
-    customer,
-    day: number,
-    rows: Number(count),
-    sequence: Number(sequence),
-  }));
+/** The pieces of a batch, in order. */
+export const piecesStatement = (batch: string) => ({
+  query: `SELECT piece, toUInt32(count()) AS days, toString(sum(day_rows)) AS events FROM usage_due
+    WHERE batch = {batch:String} GROUP BY piece ORDER BY piece`,
+  params: { batch },
+});
 
 /** In memory; beyond it the store groups on disk. */
 const groupBytesMax = 500_000_000;
@@ -91,7 +94,11 @@ const groupBytesMax = 500_000_000;
  * Makes the totals of days from their events, up to a watermark up to which everything of them is stored and checked.
  * What the days are made of was read before, so that whatever is stored meanwhile makes them due again.
  */
-export const makeStatement = (tenant: string, meter: MeterVersion, watermark: bigint, days: readonly DueDay[]) => {
+export const makeStatement = (
+  { tenant, meter, watermark }: { readonly tenant: string; readonly meter: MeterVersion; readonly watermark: bigint },
+  batch: string,
+  piece: number,
+) => {
   const bindings = createBindings();
   const counted = countedSql(meter, bindings);
   const value = valueSql(meter, bindings);
@@ -99,15 +106,8 @@ export const makeStatement = (tenant: string, meter: MeterVersion, watermark: bi
   const cells = cellSql(meter);
   const kept = Object.keys(cells);
   const latest = meter.aggregation === 'latest' ? ['idempotency_key'] : [];
-  const numbers = days.map(({ day }) => day);
-  const customers = bindings.strings(days.map(({ customer }) => customer));
-  const due = `SELECT d.1 AS customer, toDate(d.2) AS day, toUInt64(d.3) AS day_rows, toUInt64(d.4) AS day_sequence
-  FROM (SELECT arrayJoin(arrayZip(${[
-    customers,
-    bindings.integers(numbers),
-    bindings.integers(days.map(({ rows }) => rows)),
-    bindings.integers(days.map(({ sequence }) => sequence)),
-  ].join(', ')})) AS d)`;
+  const due =
+    'SELECT customer, day, day_rows, day_sequence FROM usage_due WHERE batch = {batch:String} AND piece = {piece:UInt16}';
   const columns = ['quarter', 'events', 'unmeasured', ...kept];
   const flat = (column: string): string => `arrayFlatten(groupArray(all_${column}))`;
   const query = `
@@ -134,11 +134,10 @@ FROM due LEFT JOIN (
           SELECT ${['event', 'customer', 'occurred_at', ...latest, ...bindings.columns()].join(', ')}
           FROM usage_events FINAL
           PREWHERE tenant = {tenant:String} AND event IN {events:Array(String)} 
-            AND occurred_at >= fromUnixTimestamp64Milli({start:Int64}, 'UTC')
-            AND occurred_at < fromUnixTimestamp64Milli({end:Int64}, 'UTC')
+            AND toDate(occurred_at) >= (SELECT min(day) FROM due) AND toDate(occurred_at) <= (SELECT max(day) FROM due)
             AND (customer, toDate(occurred_at)) IN (SELECT customer, day FROM due)
             AND stream_sequence <= {watermark:UInt64}
-          WHERE true ${standingCondition({ customers: false })}
+          WHERE true ${standingCondition({ customers: false, start: false, end: false })}
         )
         WHERE ${counted}
       )
@@ -157,8 +156,8 @@ FROM due LEFT JOIN (
       meterVersion: meter.versionId,
       events: [meter.event],
       watermark: watermark.toString(),
-      start: Math.min(...numbers) * dayMs,
-      end: (Math.max(...numbers) + 1) * dayMs,
+      batch,
+      piece,
       ...bindings.params(),
     },
     settings: {

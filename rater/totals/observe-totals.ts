@@ -8,9 +8,9 @@ export const observeTotals = (metrics: Metrics): KeepPorts['report'] => {
   const making = metrics.histogram('millrace_totals_seconds', 'Time to make the totals of some days', workSeconds);
   const waiting = metrics.gauge('millrace_totals_waiting', 'Meter versions that have days whose totals are due');
   return {
-    made: (made, tookMs) => {
-      days.inc(made.length);
-      events.inc(made.reduce((sum, { rows }) => sum + rows, 0));
+    made: (piece, tookMs) => {
+      days.inc(piece.days);
+      events.inc(piece.events);
       making.observe(tookMs / 1000);
     },
     waiting: (versions) => waiting.set(versions),

@@ -2,6 +2,7 @@
  * Usage from totals against usage event by event: equal to the last digit, whenever the totals were made, whatever came
  * late, twice, or was amended since, and at every watermark.
  */
+import { randomUUID } from 'node:crypto';
 import fc from 'fast-check';
 import { afterAll, beforeAll, expect, inject, it } from 'vitest';
 import { stopwatch } from '#platform/process/clock.ts';
@@ -35,9 +36,10 @@ const keep = async (meters: readonly KeptMeter[], checked: number): Promise<numb
       ...createTotals(clickhouse),
       readChecked: async () => BigInt(checked),
       readMeters: async () => meters,
+      newBatch: randomUUID,
       report: {
-        made: (made) => {
-          days += made.length;
+        made: (piece) => {
+          days += piece.days;
         },
         waiting: () => {},
       },
