@@ -136,7 +136,8 @@ const eventOf = (
   properties: new Map(properties),
 });
 
-export const aHistory: fc.Arbitrary<History> = fc.array(aStep, { maxLength: 50 }).map((steps) => {
+type Step = typeof aStep extends fc.Arbitrary<infer T> ? T : never;
+const historyOf = (steps: readonly Step[]): History => {
   const messages: Message[] = [];
   const voids: ReferenceVoid[] = [];
   const firsts: ReferenceEvent[] = [];
@@ -162,7 +163,13 @@ export const aHistory: fc.Arbitrary<History> = fc.array(aStep, { maxLength: 50 }
     }
   }
   return { messages, voids, events: messages.flatMap(({ event }) => event ?? []) };
-});
+};
+
+export const aHistory: fc.Arbitrary<History> = fc.array(aStep, { maxLength: 50 }).map(historyOf);
+/** One in which most days of customers have several events. */
+export const aLongHistory: fc.Arbitrary<History> = fc
+  .array(aStep, { minLength: 60, maxLength: 80, size: 'max' })
+  .map(historyOf);
 
 const aCondition: fc.Arbitrary<Condition> = fc.oneof(
   fc.record({ property: aPath, operator: fc.constantFrom('eq', 'ne', 'prefix'), value: aValue }),
