@@ -1,8 +1,8 @@
 /** [I2] [I8] [I12] Corrections: events that are made void or replaced, from the request to the invoice. */
 
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
-import { parts } from '../support/parts.ts';
-import { lastMonth, type Pipeline, startPipeline, until } from '../support/pipeline.ts';
+import { lastMonth, type Pipeline, until } from '../support/pipeline.ts';
+import { sharedPipeline } from '../support/shared-pipeline.ts';
 import { addTenant, unique } from '../support/tenants.ts';
 import { sandboxOf } from '../support/test-clock.ts';
 
@@ -11,7 +11,7 @@ let pipeline: Pipeline;
 const month = lastMonth();
 
 beforeAll(async () => {
-  pipeline = await startPipeline(inject('serverUrls'), {}, { services: parts.amendedUsage });
+  pipeline = await sharedPipeline(inject('serverUrls'));
 
   await pipeline.api('POST', '/v1/meters', {
     code: 'tokens',

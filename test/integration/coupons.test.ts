@@ -1,14 +1,14 @@
 /** Coupons, promotion codes, and who redeems them. */
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
-import { parts } from '../support/parts.ts';
-import { type Pipeline, startPipeline } from '../support/pipeline.ts';
+import type { Pipeline } from '../support/pipeline.ts';
+import { sharedPipeline } from '../support/shared-pipeline.ts';
 import { unique } from '../support/tenants.ts';
 
 let pipeline: Pipeline;
 const api = (...request: Parameters<Pipeline['api']>) => pipeline.api(...request);
 let plan = '';
 beforeAll(async () => {
-  pipeline = await startPipeline(inject('serverUrls'), {}, { services: parts.catalog });
+  pipeline = await sharedPipeline(inject('serverUrls'));
   const charges = [{ code: 'fee', name: 'Fee', price: { model: 'flat', amount: '9.00' } }];
   plan = (await made('/v1/plans', { code: `p-${unique()}`, name: 'A plan', currency: 'USD', charges })).id;
 });
@@ -300,7 +300,8 @@ describe('a discount', () => {
     const owner = await customer();
     const { id } = (await redeem(owner, { coupon: coupon.id })).body;
     const use = `INSERT INTO discount_uses (organization_id, discount_id, invoice_id, is_once, amount)
-      SELECT d.organization_id, d.id, i.id, true, 1 FROM discounts d CROSS JOIN (SELECT id FROM invoices LIMIT 1) i
+      SELECT d.organization_id, d.id, i.id, true, 1 FROM discounts d CROSS JOIN LATERAL (
+        SELECT id FROM invoices WHERE organization_id = d.organization_id LIMIT 1) i
       WHERE d.id = $1`;
     await query(use, [id]);
     await expect(query(use, [id])).rejects.toThrow('discount_uses_once');

@@ -1,7 +1,7 @@
 /** Credit notes as files for bookkeeping. */
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
-import { parts } from '../support/parts.ts';
-import { type Pipeline, startPipeline } from '../support/pipeline.ts';
+import type { Pipeline } from '../support/pipeline.ts';
+import { sharedPipeline } from '../support/shared-pipeline.ts';
 import { addTenant, type Tenant } from '../support/tenants.ts';
 
 // biome-ignore lint/suspicious/noExplicitAny: a test reads any answer
@@ -15,7 +15,7 @@ const made = async (path: string, body: object): Promise<Body> => {
   return answer.body;
 };
 beforeAll(async () => {
-  pipeline = await startPipeline(inject('serverUrls'), {}, { services: parts.billedUsage });
+  pipeline = await sharedPipeline(inject('serverUrls'));
   tenant = await addTenant(pipeline);
   await made('/v1/tax-rates', { code: 'own', name: '=cmd', percentage: '10' });
   const tax = { treatment: 'taxable', rates: ['own'] };

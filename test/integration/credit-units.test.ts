@@ -2,14 +2,14 @@
 
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { amountsOf, at, begin, billMonth, end } from '../support/billed-month.ts';
-import { parts } from '../support/parts.ts';
-import { type Pipeline, startPipeline } from '../support/pipeline.ts';
+import type { Pipeline } from '../support/pipeline.ts';
+import { sharedPipeline } from '../support/shared-pipeline.ts';
 import { unique } from '../support/tenants.ts';
 
 let pipeline: Pipeline;
 const { api, explained, invoiceOf, made, makeUser, refused, verified } = billMonth(() => pipeline);
 beforeAll(async () => {
-  pipeline = await startPipeline(inject('serverUrls'), {}, { services: parts.billedUsage });
+  pipeline = await sharedPipeline(inject('serverUrls'));
   await made('/v1/meters', { code: 'requests', name: 'Requests', event: 'llm.request', aggregation: 'count' });
   await made('/v1/meters', {
     code: 'largest',

@@ -1,8 +1,8 @@
 /** Features on the real servers: from the plan that entitles to them to what a customer has used of them. */
 
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
-import { parts } from '../support/parts.ts';
-import { type Pipeline, startPipeline, until } from '../support/pipeline.ts';
+import { type Pipeline, until } from '../support/pipeline.ts';
+import { sharedPipeline } from '../support/shared-pipeline.ts';
 import { makeKey, unique } from '../support/tenants.ts';
 import { verify } from '../support/verify-command.ts';
 
@@ -11,7 +11,7 @@ const sso = `sso-${unique()}`;
 const seats = `seats-${unique()}`;
 const calls = `calls-${unique()}`;
 beforeAll(async () => {
-  pipeline = await startPipeline(inject('serverUrls'), {}, { services: parts.usage });
+  pipeline = await sharedPipeline(inject('serverUrls'));
   await made('/v1/meters', { code: 'calls', name: 'Calls', event: 'call', aggregation: 'sum', property: 'n' });
   await made('/v1/features', { code: sso, name: 'Single sign-on', type: 'switch' });
   await made('/v1/features', { code: seats, name: 'Seats', type: 'limit' });

@@ -4,7 +4,8 @@
  */
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { llmProPlan, makeLlmPro } from '../support/llm-pro.ts';
-import { lastMonth, type Pipeline, startPipeline, until } from '../support/pipeline.ts';
+import { lastMonth, type Pipeline, until } from '../support/pipeline.ts';
+import { sharedPipeline } from '../support/shared-pipeline.ts';
 import { unique } from '../support/tenants.ts';
 
 let pipeline: Pipeline;
@@ -12,7 +13,7 @@ const month = lastMonth();
 const at = month.end - 3_600_000;
 
 beforeAll(async () => {
-  pipeline = await startPipeline(inject('serverUrls'));
+  pipeline = await sharedPipeline(inject('serverUrls'));
   await makeLlmPro(pipeline, ['billed', 'second'], month.start);
 });
 afterAll(() => pipeline?.stop());

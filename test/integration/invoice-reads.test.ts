@@ -1,7 +1,7 @@
 /** Issued invoices as they are read: by filters, line by line, verified, and as files for bookkeeping. */
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
-import { parts } from '../support/parts.ts';
-import { type ApiAnswer, type Pipeline, startPipeline } from '../support/pipeline.ts';
+import type { ApiAnswer, Pipeline } from '../support/pipeline.ts';
+import { sharedPipeline } from '../support/shared-pipeline.ts';
 import { addTenant, makeObjects, type Objects, type Tenant, unique } from '../support/tenants.ts';
 
 let pipeline: Pipeline;
@@ -28,7 +28,7 @@ const issue = async (customer_id: string, amount: string, more: object = {}): Pr
 };
 
 beforeAll(async () => {
-  pipeline = await startPipeline(inject('serverUrls'), {}, { services: parts.billedUsage });
+  pipeline = await sharedPipeline(inject('serverUrls'));
   tenant = await addTenant(pipeline);
   objects = await makeObjects(tenant.api, 'reader');
   all.push(await read(objects.invoice));

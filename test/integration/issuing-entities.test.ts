@@ -1,7 +1,7 @@
 /** Who issues invoices, the numbers that they have, when they are due, and what they say beside their lines. */
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
-import { parts } from '../support/parts.ts';
-import { type Pipeline, startPipeline } from '../support/pipeline.ts';
+import type { Pipeline } from '../support/pipeline.ts';
+import { sharedPipeline } from '../support/shared-pipeline.ts';
 import { unique } from '../support/tenants.ts';
 import { lifeFrom, type Sandbox, sandboxOf } from '../support/test-clock.ts';
 import { verify } from '../support/verify-command.ts';
@@ -9,7 +9,7 @@ import { verify } from '../support/verify-command.ts';
 let pipeline: Pipeline;
 let sandbox: Sandbox;
 beforeAll(async () => {
-  pipeline = await startPipeline(inject('serverUrls'), {}, { services: parts.billedUsage });
+  pipeline = await sharedPipeline(inject('serverUrls'));
   sandbox = await sandboxOf(pipeline);
   const fee = { code: 'fee', name: 'fee', timing: 'advance', price: { model: 'flat', amount: '10.00' } };
   await sandbox.made('/v1/plans', { code: 'fee', name: 'fee', currency: 'USD', charges: [fee] });

@@ -2,14 +2,14 @@
 
 import { afterAll, beforeAll, expect, inject, it } from 'vitest';
 import { llmRequest } from '../support/llm-pro.ts';
-import { parts } from '../support/parts.ts';
-import { lastMonth, type Pipeline, startPipeline, until } from '../support/pipeline.ts';
+import { lastMonth, type Pipeline, until } from '../support/pipeline.ts';
+import { sharedPipeline } from '../support/shared-pipeline.ts';
 import { unique } from '../support/tenants.ts';
 import { verify } from '../support/verify-command.ts';
 
 let pipeline: Pipeline;
 beforeAll(async () => {
-  pipeline = await startPipeline(inject('serverUrls'), {}, { services: parts.billedUsage });
+  pipeline = await sharedPipeline(inject('serverUrls'));
   await made('/v1/meters', { code: 'requests', name: 'Requests', event: 'llm.request', aggregation: 'count' });
 });
 afterAll(() => pipeline?.stop());

@@ -1,14 +1,14 @@
 /** What holds of a plan version over all of its charges, on the real servers: written, shown, kept with the version. */
 
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
-import { parts } from '../support/parts.ts';
-import { type Pipeline, startPipeline } from '../support/pipeline.ts';
+import type { Pipeline } from '../support/pipeline.ts';
+import { sharedPipeline } from '../support/shared-pipeline.ts';
 import { makeKey, unique } from '../support/tenants.ts';
 import { verify } from '../support/verify-command.ts';
 
 let pipeline: Pipeline;
 beforeAll(async () => {
-  pipeline = await startPipeline(inject('serverUrls'), {}, { services: parts.billedUsage });
+  pipeline = await sharedPipeline(inject('serverUrls'));
 });
 afterAll(() => pipeline?.stop());
 const api: Pipeline['api'] = (...args) => pipeline.api(...args);

@@ -1,6 +1,7 @@
 /** Coupons that quotes offer: what the customer is shown is billed, and each is redeemed when the quote is accepted. */
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
-import { type ApiAnswer, type Pipeline, startPipeline } from '../support/pipeline.ts';
+import type { ApiAnswer, Pipeline } from '../support/pipeline.ts';
+import { sharedPipeline } from '../support/shared-pipeline.ts';
 import { flat, newPlan } from '../support/story-parts.ts';
 import { unique } from '../support/tenants.ts';
 import { type Life, lifeFrom, type Sandbox, sandboxOf } from '../support/test-clock.ts';
@@ -13,7 +14,7 @@ let life: Life;
 
 const advance = { timing: 'advance' };
 beforeAll(async () => {
-  pipeline = await startPipeline(inject('serverUrls'));
+  pipeline = await sharedPipeline(inject('serverUrls'));
   sandbox = await sandboxOf(pipeline);
   await sandbox.made('/v1/tax-rates', { code: 'wa', name: 'WA', percentage: '7.25', country: 'US' });
   await sandbox.made('/v1/tax-rates', { code: 'tva', name: 'TVA', percentage: '20', country: 'FR', inclusive: true });

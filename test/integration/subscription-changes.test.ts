@@ -4,14 +4,14 @@ import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { subscriptionStateAt, subscriptionStates } from '#schemas/subscription-state.ts';
 import type { SubscriptionChange } from '#schemas/subscription-terms.ts';
 import { isInState } from '../../api/subscriptions/subscription-filters.ts';
-import { parts } from '../support/parts.ts';
-import { type ApiAnswer, type Pipeline, startPipeline, until } from '../support/pipeline.ts';
+import { type ApiAnswer, type Pipeline, until } from '../support/pipeline.ts';
+import { sharedPipeline } from '../support/shared-pipeline.ts';
 import { unique } from '../support/tenants.ts';
 import { verify } from '../support/verify-command.ts';
 
 let pipeline: Pipeline;
 beforeAll(async () => {
-  pipeline = await startPipeline(inject('serverUrls'), {}, { services: parts.billedUsage });
+  pipeline = await sharedPipeline(inject('serverUrls'));
 });
 afterAll(() => pipeline?.stop());
 

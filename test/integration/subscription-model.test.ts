@@ -1,15 +1,15 @@
 /** Subscriptions against a model of them, in lives that are made up; `npm run test:model` runs many more. */
 import { afterAll, beforeAll, expect, inject, it } from 'vitest';
 import { runModel, sellPlans } from '../model/run-model.ts';
-import { parts } from '../support/parts.ts';
-import { type Pipeline, startPipeline } from '../support/pipeline.ts';
+import type { Pipeline } from '../support/pipeline.ts';
+import { sharedPipeline } from '../support/shared-pipeline.ts';
 import { type Sandbox, sandboxOf } from '../support/test-clock.ts';
 import { verify } from '../support/verify-command.ts';
 
 let pipeline: Pipeline;
 let sandbox: Sandbox;
 beforeAll(async () => {
-  pipeline = await startPipeline(inject('serverUrls'), {}, { services: parts.billedUsage });
+  pipeline = await sharedPipeline(inject('serverUrls'));
   sandbox = await sandboxOf(pipeline);
   await sellPlans(sandbox);
 });

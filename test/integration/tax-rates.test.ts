@@ -1,13 +1,13 @@
 /** Tax rates, and what customers say of their taxes. */
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
-import { parts } from '../support/parts.ts';
-import { type Pipeline, startPipeline } from '../support/pipeline.ts';
+import type { Pipeline } from '../support/pipeline.ts';
+import { sharedPipeline } from '../support/shared-pipeline.ts';
 import { unique } from '../support/tenants.ts';
 
 let pipeline: Pipeline;
 const api = (...request: Parameters<Pipeline['api']>) => pipeline.api(...request);
 beforeAll(async () => {
-  pipeline = await startPipeline(inject('serverUrls'), {}, { services: parts.catalog });
+  pipeline = await sharedPipeline(inject('serverUrls'));
 });
 afterAll(() => pipeline?.stop());
 

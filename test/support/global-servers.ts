@@ -4,6 +4,7 @@ import { killChildren } from '#platform/local/processes.ts';
 import { makeBundles } from './bundles.ts';
 import { makeTemplate } from './fresh-stores.ts';
 import { databasePassword, type ServerUrls, startTestServers } from './pipeline.ts';
+import { serveSharedStack } from './shared-stack.ts';
 
 declare module 'vitest' {
   export interface ProvidedContext {
@@ -17,8 +18,11 @@ export default async (project: TestProject): Promise<() => Promise<void>> => {
   const kill = () => killChildren(home);
   process.once('exit', kill);
   const databaseTemplate = await makeTemplate(urls, databasePassword);
-  project.provide('serverUrls', { ...urls, databaseTemplate, areBundled: true });
+  const serverUrls = { ...urls, databaseTemplate, areBundled: true };
+  const shared = await serveSharedStack(serverUrls);
+  project.provide('serverUrls', { ...serverUrls, sharedStack: shared.url });
   return async () => {
+    await shared.stop();
     process.off('exit', kill);
     await stop();
   };

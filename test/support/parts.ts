@@ -1,6 +1,6 @@
 /**
  * The processes that a test file needs. Each takes half a second of CPU to start (the rater and the API a whole one)
- * and some more all the time, and the suite starts a pipeline for each of seventy files.
+ * and some more all the time. A file that shares a stack starts none (`shared-pipeline.ts`).
  */
 import type { ProcessName } from '#platform/config/processes.ts';
 

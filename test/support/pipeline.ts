@@ -16,9 +16,12 @@ import { bundled } from './bundles.ts';
 import { type Contract, createContract, type Document, expectContract, fetchDocumentText } from './contract.ts';
 import { type FreshStores, freshStores } from './fresh-stores.ts';
 import { compileCache, shortRestarts } from './quick.ts';
+import { verifyBy } from './verify-command.ts';
 
 export type ServerUrls = { readonly [K in ServerName]: string } & {
   readonly databaseTemplate?: string;
+  /** Where the stack that files share is asked for (`shared-pipeline.ts`). */
+  readonly sharedStack?: string;
   /** Whether our processes are bundled (`bundles.ts`); without it they run from their sources. */
   readonly areBundled?: boolean;
 };
@@ -67,6 +70,8 @@ export type Pipeline = {
   readonly databaseUrl: string;
   readonly clickhouseUrl: string;
   readonly streamName: string;
+  /** Of a file that shares a stack: what the key belongs to, and its sandbox. */
+  readonly organization?: { readonly id: string; readonly sandboxId: string };
   readonly api: (method: string, path: string, body?: unknown, headers?: Record<string, string>) => Promise<ApiAnswer>;
   /** Asks for a billing run and waits for its end. */
   readonly closePeriod: (body: unknown) => Promise<ApiAnswer>;
@@ -126,6 +131,37 @@ export const call =
 /** Logins belong to the whole server, which the tests share. */
 export const databasePassword = 'the-password-of-the-logins';
 
+/** A stack that runs, under a key. Its `stop` closes what was opened here, and leaves the stack alone. */
+export const openPipeline = (
+  opened: Pick<Pipeline, 'stack' | 'key' | 'databaseUrl' | 'clickhouseUrl' | 'streamName' | 'organization'>,
+): Pipeline => {
+  const { stack, key, databaseUrl } = opened;
+  const silent = pino({ level: 'silent' });
+  const as = (login: Login) =>
+    connectPostgres(loginUrl(databaseUrl, login, databasePassword), { poolMax: 2, waitMsMax: 60_000, log: silent });
+  const [asApplication, asWorker] = [as('millrace_app'), as('millrace_worker')];
+  const asOwner = connectPostgres(databaseUrl, { poolMax: 2, waitMsMax: 60_000, log: silent });
+  const api = call(stack.apiUrl, key);
+  const ingest = call(stack.ingestUrl, key);
+  return {
+    ...opened,
+    api,
+    closePeriod: async (body) => {
+      const asked = await api('POST', '/v1/invoices/run', body);
+      if (asked.status !== 202) return asked;
+      const ask = () => api('GET', `${asked.headers.get('location')}?wait_seconds=25`);
+      return until(ask, (answer) => !['queued', 'running'].includes(answer.body.state));
+    },
+    sendEvents: (body, headers) => ingest('POST', '/v1/events', body, headers),
+    asApplication,
+    asWorker,
+    asOwner,
+    stop: async () => {
+      await Promise.all([asApplication.close(), asWorker.close(), asOwner.close()]);
+    },
+  };
+};
+
 type PipelineOptions = {
   /** Added to the environment of one service, at each of its starts. */
   readonly extraOf?: (service: string, environment: NodeJS.ProcessEnv) => NodeJS.ProcessEnv;
@@ -142,6 +178,8 @@ export const startPipeline = async (
   { extraOf = () => ({}), stores, services = processNames }: PipelineOptions = {},
 ): Promise<Pipeline> => {
   const { name, databaseUrl, clickhouseUrl } = stores ?? (await freshStores(urls));
+  const fileOf = urls.areBundled ? bundled : (file: string) => file;
+  verifyBy(databaseUrl, { fileOf });
   const home = newHome();
   const key = settings.MILLRACE_BOOTSTRAP_KEY ?? `mr_live_${randomBytes(16).toString('hex')}`;
   const streamName = name.toUpperCase();
@@ -151,7 +189,7 @@ export const startPipeline = async (
     extraOf,
     services,
     restartPauses: shortRestarts,
-    fileOf: urls.areBundled ? bundled : (file) => file,
+    fileOf,
     environment: {
       ...compileCache,
       ...process.env,
@@ -182,32 +220,11 @@ export const startPipeline = async (
       ...settings,
     },
   });
-  const silent = pino({ level: 'silent' });
-  const as = (login: Login) =>
-    connectPostgres(loginUrl(databaseUrl, login, databasePassword), { poolMax: 2, waitMsMax: 60_000, log: silent });
-  const [asApplication, asWorker] = [as('millrace_app'), as('millrace_worker')];
-  const asOwner = connectPostgres(databaseUrl, { poolMax: 2, waitMsMax: 60_000, log: silent });
-  const api = call(stack.apiUrl, key);
-  const ingest = call(stack.ingestUrl, key);
+  const pipeline = openPipeline({ stack, key, databaseUrl, clickhouseUrl, streamName });
   return {
-    stack,
-    key,
-    databaseUrl,
-    clickhouseUrl,
-    streamName,
-    api,
-    closePeriod: async (body) => {
-      const asked = await api('POST', '/v1/invoices/run', body);
-      if (asked.status !== 202) return asked;
-      const ask = () => api('GET', `${asked.headers.get('location')}?wait_seconds=25`);
-      return until(ask, (answer) => !['queued', 'running'].includes(answer.body.state));
-    },
-    sendEvents: (body, headers) => ingest('POST', '/v1/events', body, headers),
-    asApplication,
-    asWorker,
-    asOwner,
+    ...pipeline,
     stop: async () => {
-      await Promise.all([asApplication.close(), asWorker.close(), asOwner.close()]);
+      await pipeline.stop();
       await stack.stop();
       // Their ports are given to others.
       for (const base of [stack.apiUrl, stack.ingestUrl]) contracts.delete(base);

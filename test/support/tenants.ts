@@ -29,8 +29,11 @@ const addAdminKey = async (pipeline: Pipeline, organizationId: string, world: Wo
   return hostsOf(pipeline, key);
 };
 
-/** The organization of the bootstrap key. */
+/** The organization of the pipeline's key. */
 export const firstTenant = async (pipeline: Pipeline): Promise<Tenant> => {
+  const { organization } = pipeline;
+  if (organization)
+    return { ...hostsOf(pipeline, pipeline.key), organizationId: organization.id, sandboxId: organization.sandboxId };
   const { rows } = await pipeline.asOwner.query<{ id: string; sandbox: string }>(
     `SELECT o.id, s.id AS sandbox FROM organizations o JOIN organizations s ON s.sandbox_of = o.id
      ORDER BY o.created_at, o.id LIMIT 1`,

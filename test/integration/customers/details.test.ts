@@ -2,14 +2,14 @@
 import { hash } from 'node:crypto';
 import canonicalize from 'canonicalize';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
-import { parts } from '../../support/parts.ts';
-import { type Pipeline, startPipeline } from '../../support/pipeline.ts';
+import type { Pipeline } from '../../support/pipeline.ts';
+import { sharedPipeline } from '../../support/shared-pipeline.ts';
 import { unique } from '../../support/tenants.ts';
 import { verify } from '../../support/verify-command.ts';
 
 let pipeline: Pipeline;
 beforeAll(async () => {
-  pipeline = await startPipeline(inject('serverUrls'), {}, { services: parts.catalog });
+  pipeline = await sharedPipeline(inject('serverUrls'));
 });
 afterAll(() => pipeline?.stop());
 

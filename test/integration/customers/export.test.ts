@@ -1,6 +1,7 @@
 /** The export of all that is stored about one customer. */
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
-import { lastMonth, type Pipeline, startPipeline, until } from '../../support/pipeline.ts';
+import { lastMonth, type Pipeline, until } from '../../support/pipeline.ts';
+import { sharedPipeline } from '../../support/shared-pipeline.ts';
 import {
   addTenant,
   firstTenant,
@@ -16,7 +17,7 @@ let pipeline: Pipeline;
 let tenant: Tenant;
 let objects: Objects;
 beforeAll(async () => {
-  pipeline = await startPipeline(inject('serverUrls'));
+  pipeline = await sharedPipeline(inject('serverUrls'));
   tenant = await firstTenant(pipeline);
   objects = await makeObjects(tenant.api, 'the-customer', tenant.ingest);
 });

@@ -1,12 +1,13 @@
 /** What was agreed with a customer, whom it belongs to, and whether it is still one. */
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
-import { type Pipeline, startPipeline } from '../../support/pipeline.ts';
+import type { Pipeline } from '../../support/pipeline.ts';
+import { sharedPipeline } from '../../support/shared-pipeline.ts';
 import { addTenant, unique } from '../../support/tenants.ts';
 import { verify } from '../../support/verify-command.ts';
 
 let pipeline: Pipeline;
 beforeAll(async () => {
-  pipeline = await startPipeline(inject('serverUrls'));
+  pipeline = await sharedPipeline(inject('serverUrls'));
 });
 afterAll(() => pipeline?.stop());
 

@@ -4,7 +4,8 @@ import canonicalize from 'canonicalize';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { meterDefinitionFromJson } from '#schemas/meter.ts';
 import { contentHashAgain, type ListedEvent, quantityAgain } from '../../support/measured-again.ts';
-import { type ApiAnswer, lastMonth, type Pipeline, startPipeline, until } from '../../support/pipeline.ts';
+import { type ApiAnswer, lastMonth, type Pipeline, until } from '../../support/pipeline.ts';
+import { sharedPipeline } from '../../support/shared-pipeline.ts';
 import { firstTenant } from '../../support/tenants.ts';
 import { verify } from '../../support/verify-command.ts';
 
@@ -81,7 +82,7 @@ const replaced = (key: string, customer: string, atMs: number, n: number) => {
 };
 
 beforeAll(async () => {
-  pipeline = await startPipeline(inject('serverUrls'));
+  pipeline = await sharedPipeline(inject('serverUrls'));
   ({ organizationId } = await firstTenant(pipeline));
   for (const [index, [aggregation, fields]] of meters.entries())
     await made('/v1/meters', { code: codeOf(index), name: codeOf(index), event: 'used', aggregation, ...fields });

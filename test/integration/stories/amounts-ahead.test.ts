@@ -1,6 +1,7 @@
 /** Amounts that are shown ahead are the amounts that are billed: each coupon by each tax, by a test clock. */
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
-import { type ApiAnswer, type Pipeline, startPipeline, until } from '../../support/pipeline.ts';
+import { type ApiAnswer, type Pipeline, until } from '../../support/pipeline.ts';
+import { sharedPipeline } from '../../support/shared-pipeline.ts';
 import { call, calls, flat, newPlan } from '../../support/story-parts.ts';
 import { unique } from '../../support/tenants.ts';
 import { type Life, lifeFrom, type Sandbox, sandboxOf } from '../../support/test-clock.ts';
@@ -22,7 +23,7 @@ const seats = (unit_amount: string) => ({
 });
 
 beforeAll(async () => {
-  pipeline = await startPipeline(inject('serverUrls'));
+  pipeline = await sharedPipeline(inject('serverUrls'));
   sandbox = await sandboxOf(pipeline);
   await sandbox.made('/v1/meters', { code: 'calls', name: 'Calls', event: 'call', aggregation: 'count' });
   await sandbox.made('/v1/tax-rates', { code: 'wa', name: 'WA', percentage: '7.25', country: 'US' });

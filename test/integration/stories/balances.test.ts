@@ -1,13 +1,14 @@
 /** What customers owe as of now, by test clocks, with the exact cents; and the same cents on the invoices. */
 import { afterAll, beforeAll, expect, inject, it } from 'vitest';
-import { type Pipeline, startPipeline, until } from '../../support/pipeline.ts';
+import { type Pipeline, until } from '../../support/pipeline.ts';
+import { sharedPipeline } from '../../support/shared-pipeline.ts';
 import { call, flat, calls as metered, newPlan } from '../../support/story-parts.ts';
 import { type Life, lifeFrom, type Sandbox, sandboxOf } from '../../support/test-clock.ts';
 
 let pipeline: Pipeline;
 let sandbox: Sandbox;
 beforeAll(async () => {
-  pipeline = await startPipeline(inject('serverUrls'));
+  pipeline = await sharedPipeline(inject('serverUrls'));
   sandbox = await sandboxOf(pipeline);
   await sandbox.made('/v1/meters', { code: 'calls', name: 'Calls', event: 'call', aggregation: 'count' });
   await sandbox.made('/v1/tax-rates', { code: 'de', name: 'USt', percentage: '10', country: 'DE' });

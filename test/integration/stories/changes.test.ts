@@ -1,7 +1,8 @@
 /** Whole stories of customers by a test clock, with their exact bills. */
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
-import { type Pipeline, startPipeline } from '../../support/pipeline.ts';
+import type { Pipeline } from '../../support/pipeline.ts';
 import { expectRatedAgain } from '../../support/rated-again.ts';
+import { sharedPipeline } from '../../support/shared-pipeline.ts';
 import { call, calls, flat, newPlan } from '../../support/story-parts.ts';
 import { unique } from '../../support/tenants.ts';
 import { type Life, lifeFrom, type Sandbox, sandboxOf } from '../../support/test-clock.ts';
@@ -9,7 +10,7 @@ import { type Life, lifeFrom, type Sandbox, sandboxOf } from '../../support/test
 let pipeline: Pipeline;
 let sandbox: Sandbox;
 beforeAll(async () => {
-  pipeline = await startPipeline(inject('serverUrls'));
+  pipeline = await sharedPipeline(inject('serverUrls'));
   sandbox = await sandboxOf(pipeline);
   await sandbox.made('/v1/meters', { code: 'calls', name: 'Calls', event: 'call', aggregation: 'count' });
 });

@@ -4,9 +4,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { type Body, credit, customerWith, issue, linesOf, post, read, standing } from '../../support/credit-parts.ts';
-import { parts } from '../../support/parts.ts';
 import { openPdf } from '../../support/pdf-tools.ts';
-import { type Pipeline, startPipeline } from '../../support/pipeline.ts';
+import type { Pipeline } from '../../support/pipeline.ts';
+import { sharedPipeline } from '../../support/shared-pipeline.ts';
 import { unique } from '../../support/tenants.ts';
 import { lifeFrom, type Sandbox, sandboxOf } from '../../support/test-clock.ts';
 import { verify } from '../../support/verify-command.ts';
@@ -15,7 +15,7 @@ let pipeline: Pipeline;
 let api: Pipeline['api'];
 let sandbox: Sandbox;
 beforeAll(async () => {
-  pipeline = await startPipeline(inject('serverUrls'), {}, { services: parts.billedUsage });
+  pipeline = await sharedPipeline(inject('serverUrls'));
   api = pipeline.api;
   sandbox = await sandboxOf(pipeline);
   const rate = (code: string, percentage: string, more: object = {}) =>

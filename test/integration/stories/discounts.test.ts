@@ -1,7 +1,7 @@
 /** Stories of coupons and discounts, by test clocks, with their exact cents. */
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
-import { parts } from '../../support/parts.ts';
-import { type Pipeline, startPipeline, until } from '../../support/pipeline.ts';
+import { type Pipeline, until } from '../../support/pipeline.ts';
+import { sharedPipeline } from '../../support/shared-pipeline.ts';
 import { call, calls, flat as flatCharge, newPlan } from '../../support/story-parts.ts';
 import { unique } from '../../support/tenants.ts';
 import { type Life, lifeFrom, type Sandbox, sandboxOf } from '../../support/test-clock.ts';
@@ -10,8 +10,7 @@ import { verify } from '../../support/verify-command.ts';
 let pipeline: Pipeline;
 let sandbox: Sandbox;
 beforeAll(async () => {
-  const services = [...parts.billedUsage, ...parts.amendedUsage];
-  pipeline = await startPipeline(inject('serverUrls'), {}, { services });
+  pipeline = await sharedPipeline(inject('serverUrls'));
   sandbox = await sandboxOf(pipeline);
   await sandbox.made('/v1/meters', { code: 'calls', name: 'Calls', event: 'call', aggregation: 'count' });
   for (const [code, percentage] of [

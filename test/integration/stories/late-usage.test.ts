@@ -1,8 +1,9 @@
 /** [I15] Stories of usage that comes late for a period that was billed, or is amended in one, by a test clock. */
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { verifyExported } from '../../../api/verify/verify-exported.ts';
-import { type Pipeline, startPipeline, until } from '../../support/pipeline.ts';
+import { type Pipeline, until } from '../../support/pipeline.ts';
 import { expectRatedAgain } from '../../support/rated-again.ts';
+import { sharedPipeline } from '../../support/shared-pipeline.ts';
 import { call, flat, calls as metered } from '../../support/story-parts.ts';
 import { unique } from '../../support/tenants.ts';
 import { type Life, lifeFrom, type Sandbox, sandboxOf } from '../../support/test-clock.ts';
@@ -10,16 +11,11 @@ import { type Life, lifeFrom, type Sandbox, sandboxOf } from '../../support/test
 let pipeline: Pipeline;
 let sandbox: Sandbox;
 beforeAll(async () => {
-  pipeline = await startPipeline(inject('serverUrls'));
+  pipeline = await sharedPipeline(inject('serverUrls'));
   sandbox = await sandboxOf(pipeline);
   await sandbox.made('/v1/meters', { code: 'calls', name: 'Calls', event: 'call', aggregation: 'count' });
-  await sandbox.made('/v1/meters', {
-    code: 'level',
-    name: 'Level',
-    event: 'level',
-    aggregation: 'weighted_sum',
-    property: 'change',
-  });
+  const level = { code: 'level', name: 'Level', event: 'level', aggregation: 'weighted_sum', property: 'change' };
+  await sandbox.made('/v1/meters', level);
 });
 afterAll(async () => {
   await expectRatedAgain(pipeline, sandbox);

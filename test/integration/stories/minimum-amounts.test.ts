@@ -1,7 +1,8 @@
 /** Stories of invoices that would come to too little, by test clocks, with their exact cents. */
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
-import { type Pipeline, startPipeline, until } from '../../support/pipeline.ts';
+import { type Pipeline, until } from '../../support/pipeline.ts';
 import { expectRatedAgain } from '../../support/rated-again.ts';
+import { sharedPipeline } from '../../support/shared-pipeline.ts';
 import { call, flat, calls as metered, newPlan } from '../../support/story-parts.ts';
 import { unique } from '../../support/tenants.ts';
 import { lifeFrom, type Sandbox, sandboxOf } from '../../support/test-clock.ts';
@@ -9,7 +10,7 @@ import { lifeFrom, type Sandbox, sandboxOf } from '../../support/test-clock.ts';
 let pipeline: Pipeline;
 let sandbox: Sandbox;
 beforeAll(async () => {
-  pipeline = await startPipeline(inject('serverUrls'));
+  pipeline = await sharedPipeline(inject('serverUrls'));
   sandbox = await sandboxOf(pipeline);
   await sandbox.made('/v1/meters', { code: 'calls', name: 'Calls', event: 'call', aggregation: 'count' });
   await sandbox.made('/v1/tax-rates', { code: 'de', name: 'USt', percentage: '10', country: 'DE' });

@@ -1,7 +1,7 @@
 /** Customers that are billed on the invoice of the one that they belong to. */
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
-import { parts } from '../../support/parts.ts';
-import { lastMonth, type Pipeline, startPipeline, until } from '../../support/pipeline.ts';
+import { lastMonth, type Pipeline, until } from '../../support/pipeline.ts';
+import { sharedPipeline } from '../../support/shared-pipeline.ts';
 import { unique } from '../../support/tenants.ts';
 import { type Life, lifeFrom, type Sandbox, sandboxOf } from '../../support/test-clock.ts';
 import { verify } from '../../support/verify-command.ts';
@@ -10,7 +10,7 @@ let pipeline: Pipeline;
 let sandbox: Sandbox;
 let live: Sandbox;
 beforeAll(async () => {
-  pipeline = await startPipeline(inject('serverUrls'), {}, { services: parts.billedUsage });
+  pipeline = await sharedPipeline(inject('serverUrls'));
   sandbox = await sandboxOf(pipeline);
   live = {
     ...sandbox,

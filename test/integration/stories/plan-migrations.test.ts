@@ -1,7 +1,7 @@
 /** Subscriptions moved from one version of a plan to another, by test clocks, with their exact bills. */
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
-import { parts } from '../../support/parts.ts';
-import { type Pipeline, startPipeline } from '../../support/pipeline.ts';
+import type { Pipeline } from '../../support/pipeline.ts';
+import { sharedPipeline } from '../../support/shared-pipeline.ts';
 import { unique } from '../../support/tenants.ts';
 import { lifeFrom, type Sandbox, sandboxOf } from '../../support/test-clock.ts';
 import { verify } from '../../support/verify-command.ts';
@@ -9,7 +9,7 @@ import { verify } from '../../support/verify-command.ts';
 let pipeline: Pipeline;
 let sandbox: Sandbox;
 beforeAll(async () => {
-  pipeline = await startPipeline(inject('serverUrls'), {}, { services: parts.billedUsage });
+  pipeline = await sharedPipeline(inject('serverUrls'));
   sandbox = await sandboxOf(pipeline);
   await sandbox.made('/v1/meters', { code: 'calls', name: 'Calls', event: 'call', aggregation: 'count' });
 });

@@ -1,6 +1,7 @@
 /** What lies ahead of a subscription is what comes: renewals, trials and cancellations by a test clock. */
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
-import { type ApiAnswer, type Pipeline, startPipeline, until } from '../../support/pipeline.ts';
+import { type ApiAnswer, type Pipeline, until } from '../../support/pipeline.ts';
+import { sharedPipeline } from '../../support/shared-pipeline.ts';
 import { calls, flat } from '../../support/story-parts.ts';
 import { unique } from '../../support/tenants.ts';
 import { type Life, lifeFrom, type Sandbox, sandboxOf } from '../../support/test-clock.ts';
@@ -8,7 +9,7 @@ import { type Life, lifeFrom, type Sandbox, sandboxOf } from '../../support/test
 let pipeline: Pipeline;
 let sandbox: Sandbox;
 beforeAll(async () => {
-  pipeline = await startPipeline(inject('serverUrls'));
+  pipeline = await sharedPipeline(inject('serverUrls'));
   sandbox = await sandboxOf(pipeline);
   await sandbox.made('/v1/meters', { code: 'calls', name: 'Calls', event: 'call', aggregation: 'count' });
   await sandbox.made('/v1/credit-units', { code: 'CRED', name: 'Credits' });

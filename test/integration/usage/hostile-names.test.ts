@@ -4,13 +4,13 @@
  */
 
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
-import { parts } from '../../support/parts.ts';
-import { type Pipeline, startPipeline, until } from '../../support/pipeline.ts';
+import { type Pipeline, until } from '../../support/pipeline.ts';
+import { sharedPipeline } from '../../support/shared-pipeline.ts';
 import { makeKey } from '../../support/tenants.ts';
 
 let pipeline: Pipeline;
 beforeAll(async () => {
-  pipeline = await startPipeline(inject('serverUrls'), {}, { services: parts.usage });
+  pipeline = await sharedPipeline(inject('serverUrls'));
   expect(
     (await pipeline.api('POST', '/v1/meters', { code: 'honest', name: 'Honest', event: 'work', aggregation: 'count' }))
       .status,

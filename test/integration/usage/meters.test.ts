@@ -1,13 +1,13 @@
 /** Meters and their versions: what a meter measures never changes under a plan that charges by it. */
 
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
-import { parts } from '../../support/parts.ts';
-import { lastMonth, type Pipeline, startPipeline, until } from '../../support/pipeline.ts';
+import { lastMonth, type Pipeline, until } from '../../support/pipeline.ts';
+import { sharedPipeline } from '../../support/shared-pipeline.ts';
 import { addTenant, unique } from '../../support/tenants.ts';
 
 let pipeline: Pipeline;
 beforeAll(async () => {
-  pipeline = await startPipeline(inject('serverUrls'), {}, { services: parts.billedUsage });
+  pipeline = await sharedPipeline(inject('serverUrls'));
 });
 afterAll(() => pipeline?.stop());
 

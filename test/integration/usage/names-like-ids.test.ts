@@ -5,13 +5,13 @@
 
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { idPrefixes } from '#schemas/ids.ts';
-import { parts } from '../../support/parts.ts';
-import { lastMonth, type Pipeline, startPipeline, until } from '../../support/pipeline.ts';
+import { lastMonth, type Pipeline, until } from '../../support/pipeline.ts';
+import { sharedPipeline } from '../../support/shared-pipeline.ts';
 import { verify } from '../../support/verify-command.ts';
 
 let pipeline: Pipeline;
 beforeAll(async () => {
-  pipeline = await startPipeline(inject('serverUrls'), {}, { services: parts.billedUsage });
+  pipeline = await sharedPipeline(inject('serverUrls'));
 });
 afterAll(() => pipeline?.stop());
 

@@ -1,9 +1,9 @@
 /** Reads of several customers that come together are made as one, and nobody can tell. */
 
 import { afterAll, beforeAll, expect, inject, it } from 'vitest';
-import { parts } from '../../support/parts.ts';
-import { type Pipeline, startPipeline, until } from '../../support/pipeline.ts';
+import { type Pipeline, until } from '../../support/pipeline.ts';
 import { openRawMessages } from '../../support/raw-messages.ts';
+import { sharedPipeline } from '../../support/shared-pipeline.ts';
 import { firstTenant } from '../../support/tenants.ts';
 
 let pipeline: Pipeline;
@@ -12,7 +12,7 @@ const customers = Array.from({ length: 12 }, (_, number) => `customer-${number}`
 const start = Date.UTC(2026, 9, 1);
 
 beforeAll(async () => {
-  pipeline = await startPipeline(inject('serverUrls'), {}, { services: parts.usage });
+  pipeline = await sharedPipeline(inject('serverUrls'));
   const { organizationId: tenant } = await firstTenant(pipeline);
   const ids = new Map<string, string>();
   for (const name of customers)
