@@ -4,6 +4,7 @@
  */
 import type { Vault } from '#platform/secrets/vault.ts';
 import { creditedCharges } from '../invoicer/corrections/credited-charges.postgres.ts';
+import { handCredits } from '../invoicer/corrections/hand-credits.postgres.ts';
 import { creditNoteIssuing } from '../invoicer/credits/credit-notes.postgres.ts';
 import { discountFacts } from '../invoicer/discounts/discount-facts.postgres.ts';
 import { chargeCategories, taxFacts } from '../invoicer/taxes/tax-facts.postgres.ts';
@@ -115,6 +116,7 @@ export const createStores = (vault: Vault) => ({
   taxRates: taxRateStore,
   taxFacts,
   chargeCategories,
+  handCredits,
   creditedCharges,
   coupons: couponStore,
   promotionCodes: promotionCodeStore,
