@@ -319,8 +319,7 @@ const creditShard = (
   const unclear = unclearDeltas(groups, lines.lines, { byHand, discounts }, deltaBy(open), now);
   const before = { ...open, unclear };
   const nothing = { given: { credits: [], uses: [] }, standing: { ...before, discounts } };
-  // What is rated for drafts is not kept, and no later delta could go on from it.
-  if (shard.makesDrafts || corrected.billed.size === 0) return nothing;
+  if (corrected.billed.size === 0) return nothing;
   const given = creditDeltas(groups, lines.lines, { corrected, discounts }, deltaBy(before), now);
   const credited = new Set(given.credits.map(({ deltaId }) => deltaId));
   return {

@@ -3,8 +3,8 @@
  * wait for the next invoice. Pure.
  *
  * One that comes to less is given back at once, by a credit note of each invoice that billed some of it, and is on no
- * invoice. One that comes to more is on the next invoice; so is one that can't be given back (`credit-delta.ts`). Where
- * drafts are made, all of them are in the next one, and a draft that somebody sees keeps the deltas that are in it.
+ * invoice. One that comes to more is on the next invoice; so is one that can't be given back (`credit-delta.ts`). So it
+ * is where drafts are made; a draft that somebody sees keeps the deltas that are in it.
  */
 import type { DiscountUse } from '#schemas/coupon.ts';
 import { CreditReason, CreditSettlement } from '#schemas/credit-note.ts';
