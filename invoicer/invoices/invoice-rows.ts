@@ -228,7 +228,10 @@ export const invoiceFromRows = (
     previousHash: row.previous_hash,
     hash: row.hash,
     ...laterMembers(row),
-    lines: lines.map(invoiceLineFromRow),
+    // A category is read where it is hashed alone: one that somebody writes beside an older invoice is none.
+    lines: (contentVersion < 5 ? lines.map((line) => ({ ...line, tax_category: null })) : lines).map(
+      invoiceLineFromRow,
+    ),
   };
 };
 

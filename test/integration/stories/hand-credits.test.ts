@@ -6,7 +6,7 @@ import { shortLeases } from '../../support/quick.ts';
 import { expectRatedAgain } from '../../support/rated-again.ts';
 import { call, calls as metered } from '../../support/story-parts.ts';
 import { unique } from '../../support/tenants.ts';
-import { lifeFrom, type Sandbox, sandboxOf } from '../../support/test-clock.ts';
+import { type Life, lifeFrom, type Sandbox, sandboxOf } from '../../support/test-clock.ts';
 import { verify } from '../../support/verify-command.ts';
 
 let pipeline: Pipeline;
@@ -70,23 +70,22 @@ const deltas = async (customer: string): Promise<string[]> =>
     ({ state, amount }: { state: string; amount: string }) => `${state} ${amount}`,
   );
 
+/** A customer that lives by the clock, with calls and texts of 1.00 each and a tax of 10 %. */
+const subscribedIn = async ({ clock }: Life, late_usage: string): Promise<string> => {
+  const customer_id = `c-${unique()}`;
+  const tax = { treatment: 'taxable', rates: ['ten'] };
+  await sandbox.made('/v1/customers', { external_id: customer_id, name: 'A customer', tax });
+  await sandbox.made(`/v1/test-clocks/${clock}/customers`, { customer_id });
+  const plan = `p-${unique()}`;
+  await sandbox.made('/v1/plans', { code: plan, name: plan, currency: 'USD', charges: [calls, texts], late_usage });
+  await sandbox.made('/v1/subscriptions', { customer_id, plan });
+  return customer_id;
+};
+
 describe('a delta of what was credited by hand', () => {
   it('is billed or credited once where nobody can have meant it, and reported where somebody can', async () => {
     const life = await lifeFrom(sandbox, '2026-01-01T00:00:00Z');
-    const subscribed = async (late_usage: string): Promise<string> => {
-      const customer = `c-${unique()}`;
-      await sandbox.made('/v1/customers', {
-        external_id: customer,
-        name: 'A customer',
-        tax: { treatment: 'taxable', rates: ['ten'] },
-      });
-      await sandbox.made(`/v1/test-clocks/${life.clock}/customers`, { customer_id: customer });
-      const plan = `p-${unique()}`;
-      const charges = [calls, texts];
-      await sandbox.made('/v1/plans', { code: plan, name: plan, currency: 'USD', charges, late_usage });
-      await sandbox.made('/v1/subscriptions', { customer_id: customer, plan });
-      return customer;
-    };
+    const subscribed = (late_usage: string) => subscribedIn(life, late_usage);
     const [other, noted, whole, share, later, voidedOne] = [
       await subscribed('bill_next'),
       await subscribed('credit_note'),
@@ -169,6 +168,60 @@ describe('a delta of what was credited by hand', () => {
     // 3.00 of what was billed last, which is the delta: 4.00 of calls. The hand credit of texts stays as it was.
     expect((await credited(noted)).slice(2)).toEqual(['late_usage 3.30, calls 3.00']);
     expect(await deltas(noted)).toEqual(['credited -2.00', 'billed 4.00', 'credited -3.00']);
+  });
+
+  it('leaves the draft that it waits in where all of its line is credited meanwhile', async () => {
+    const life = await lifeFrom(sandbox, '2026-01-01T00:00:00Z');
+    const customer = await subscribedIn(life, 'bill_next');
+    await sandbox.send([...many(5, customer, 'call'), ...many(5, customer, 'text')]);
+    await life.until('2026-02-02T00:00:00Z');
+    const [{ id: invoice_id }] = await list(`/v1/invoices?customer_id=${customer}`);
+    await sandbox.api('PATCH', '/v1/organization', { invoicing: { draft_minutes: 1_440 } });
+    await sandbox.send(many(2, customer, 'text'));
+    await life.until('2026-03-01T12:00:00Z');
+    await sandbox.api('PATCH', '/v1/organization', { invoicing: { draft_minutes: 0 } });
+    const [{ id: draft }] = await list(`/v1/invoices?customer_id=${customer}&state=draft`);
+    const total = async () => (await sandbox.api('GET', `/v1/invoices/${draft}`)).body.total;
+    const asked = { invoice_id, reason: 'other' };
+    expect(await total()).toBe('2.20');
+    await sandbox.made('/v1/credit-notes', { ...asked, lines: [{ invoice_line: 2, amount: '4.00' }] });
+    expect(await total()).toBe('2.20');
+    await sandbox.made('/v1/credit-notes', { ...asked, lines: [{ invoice_line: 2 }] });
+    expect(await total()).toBe('0.00');
+    await life.until('2026-03-03T00:00:00Z');
+    expect([await total(), await deltas(customer)]).toEqual(['0.00', ['reported 2.00']]);
+  });
+
+  it('that comes at the same moment as the credit note goes before it or behind it, and both are once', async () => {
+    const life = await lifeFrom(sandbox, '2026-01-01T00:00:00Z');
+    const customers: string[] = [];
+    for (let place = 0; place < 8; place += 1) customers.push(await subscribedIn(life, 'credit_note'));
+    const sent = customers.map((customer) => many(5, customer, 'call'));
+    await sandbox.send([...sent.flat(), ...customers.flatMap((customer) => many(5, customer, 'text'))]);
+    await life.until('2026-02-02T00:00:00Z');
+    const invoices = await Promise.all(
+      customers.map(async (customer) => (await list(`/v1/invoices?customer_id=${customer}`))[0].id),
+    );
+    await voided(sent.flatMap((own) => own.slice(0, 2)));
+    const arrived = life.until('2026-03-02T00:00:00Z');
+    // Half of them of the charge that comes to less, and half of the other one.
+    await Promise.all(
+      invoices.map((invoice_id, place) =>
+        sandbox.made('/v1/credit-notes', {
+          invoice_id,
+          reason: 'order_change',
+          lines: [{ invoice_line: place < 4 ? 1 : 2, amount: '1.00' }],
+        }),
+      ),
+    );
+    await arrived;
+    for (const [place, customer] of customers.entries()) {
+      const [state] = await deltas(customer);
+      const byHand = `order_change 1.10, ${place < 4 ? 'calls' : 'texts'} 1.00`;
+      const notes = (await credited(customer)).toSorted();
+      if (place < 4 && state === 'reported -2.00') expect(notes).toEqual([byHand]);
+      else expect([state, notes]).toEqual(['credited -2.00', ['late_usage 2.20, calls 2.00', byHand]]);
+    }
   });
 
   it('verifies, is rated again, and every credit note is within its invoice', async () => {
