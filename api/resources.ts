@@ -4,9 +4,10 @@
  */
 import type { Vault } from '#platform/secrets/vault.ts';
 import { creditedCharges } from '../invoicer/corrections/credited-charges.postgres.ts';
+import { handCredits } from '../invoicer/corrections/hand-credits.postgres.ts';
 import { creditNoteIssuing } from '../invoicer/credits/credit-notes.postgres.ts';
 import { discountFacts } from '../invoicer/discounts/discount-facts.postgres.ts';
-import { taxFacts } from '../invoicer/taxes/tax-facts.postgres.ts';
+import { chargeCategories, taxFacts } from '../invoicer/taxes/tax-facts.postgres.ts';
 import { type ApiKeyPorts, apiKeyRoutes } from './access/api-key-routes.ts';
 import { createApiKeyStore } from './access/api-keys.postgres.ts';
 import { auditLog } from './access/audit-log.postgres.ts';
@@ -114,6 +115,8 @@ export const createStores = (vault: Vault) => ({
   priceOverrides: priceOverrideStore,
   taxRates: taxRateStore,
   taxFacts,
+  chargeCategories,
+  handCredits,
   creditedCharges,
   coupons: couponStore,
   promotionCodes: promotionCodeStore,

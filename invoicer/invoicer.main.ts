@@ -7,6 +7,7 @@ import { billingChannels } from '#schemas/billing-run.ts';
 import { clockJobs } from './clocks/clock-jobs.ts';
 import { createTestClocks } from './clocks/test-clocks.postgres.ts';
 import { creditedCharges } from './corrections/credited-charges.postgres.ts';
+import { handCredits } from './corrections/hand-credits.postgres.ts';
 import { discountFacts } from './discounts/discount-facts.postgres.ts';
 import type { DiscountedInvoices } from './discounts/discount-facts.ts';
 import { failAtClock, failAtClose, failAtIssue } from './fail-points.ts';
@@ -37,6 +38,8 @@ await runWorker('invoicer', options, ({ config, log, metrics, tracer, postgres }
     discountFacts: (invoices: DiscountedInvoices) => discountFacts(postgres, invoices),
     correctedPeriods: ({ organizationId, creditIds }: DiscountedInvoices) =>
       correctedPeriods({ query: postgres.query, organizationId }, creditIds, 'look'),
+    handCredits: ({ organizationId, creditIds }: DiscountedInvoices) =>
+      handCredits(postgres, organizationId, creditIds),
     creditedCharges: (invoices: DiscountedInvoices) => creditedCharges(postgres, invoices),
     taxEngine: createTaxEngine({
       url: config.taxEngineUrl,

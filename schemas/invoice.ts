@@ -108,7 +108,7 @@ export type InvoiceLine = {
   readonly servicePeriod: Period;
   /** Of a delta. */
   readonly corrects?: LineCorrection;
-  /** Of an item that is not issued yet: by which rates it is taxed then. */
+  /** Of an item that was given one: by which rates it is taxed. A charge has that of its plan version. */
   readonly taxCategory?: string;
 };
 
@@ -161,7 +161,7 @@ export type DraftInvoice = InvoiceTerms &
 /**
  * Which set of fields the hash covers. Another set is another version: invoices keep the one that they were issued in.
  */
-export const contentVersions = [1, 2, 3, 4] as const;
+export const contentVersions = [1, 2, 3, 4, 5] as const;
 export type ContentVersion = (typeof contentVersions)[number];
 
 /**

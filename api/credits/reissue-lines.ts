@@ -3,13 +3,9 @@ import type { OneOffItem } from '#schemas/invoice/one-off.ts';
 import type { InvoiceLine } from '#schemas/invoice.ts';
 import { subtractAmounts, sumAmounts, toPrecise } from '#schemas/money.ts';
 
-/**
- * A discount is in the amount of its item: coupons are not redeemed again. Of which tax category a line was is not on
- * the invoice.
- */
-export const itemOfLine = (line: InvoiceLine): OneOffItem => {
+/** A discount is in the amount of its item: coupons are not redeemed again. */
+export const itemOfLine = (line: InvoiceLine, taxCategory: string | null): OneOffItem => {
   const { description, quantity, rounding, servicePeriod } = line;
-  const taxCategory = null;
   const discount = sumAmounts(line.discounts.map(({ amount }) => amount));
   if (discount === 0n)
     return {

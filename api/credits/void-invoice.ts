@@ -11,6 +11,8 @@ import type { Instant } from '#schemas/period.ts';
 import { drawUpCredit } from '../../invoicer/credits/draw-up-credit.ts';
 import type { LockedInvoice } from '../../invoicer/credits/issue-credit.ts';
 import { oneOffInvoice, plainTerms } from '../../invoicer/invoices/draft-invoice.ts';
+import { categoryOf } from '../../invoicer/invoices/tax-invoice.ts';
+import type { TaxedInvoices, TaxFacts } from '../../invoicer/taxes/tax-facts.ts';
 import type { CustomerStore } from '../customers/customers.postgres.ts';
 import { draftEntry, lastingDraft } from '../invoices/draft-json.ts';
 import type { InvoiceDraftStore } from '../invoices/drafts.postgres.ts';
@@ -23,6 +25,11 @@ import { itemOfLine } from './reissue-lines.ts';
 export type VoidPorts = CreditPorts &
   TaxDraftPorts & {
     readonly customers: Pick<CustomerStore, 'payer'>;
+    /** Of charges, by the versions of their plans. */
+    readonly chargeCategories: (
+      db: Db,
+      invoices: Pick<TaxedInvoices, 'organizationId' | 'planVersionIds' | 'billingPeriodIds'>,
+    ) => Promise<TaxFacts['categories']>;
     readonly invoiceDrafts: Pick<InvoiceDraftStore, 'draft' | 'addOneOff'>;
   };
 
@@ -54,13 +61,25 @@ const overridesOf = ({ memo, purchaseOrder, customFields }: IssuedInvoice): Draf
   custom_fields: customFields,
 });
 
+/** Of each line; an invoice that is credited is read without its billing periods, by which charges have theirs. */
+const taxCategories = async ({ invoices, chargeCategories }: VoidPorts, db: Db, id: string) => {
+  const head = found(await invoices.head(db, id), 'INVOICE_NOT_FOUND');
+  const categories = await chargeCategories(db, {
+    organizationId: db.organizationId,
+    planVersionIds: [...new Set(head.periods.map(({ planVersionId }) => planVersionId))],
+    billingPeriodIds: head.periods.map(({ billingPeriodId }) => billingPeriodId),
+  });
+  return categoryOf(head, categories);
+};
+
 const reissue = async (ports: VoidPorts, db: Db, invoice: IssuedInvoice, now: Instant) => {
   const { customerId, currency } = invoice;
   const payer = found(await ports.customers.payer(db, customerId, 'lock'), 'CUSTOMER_NOT_FOUND');
   if (payer.isArchived) throw new FailureError('CUSTOMER_ARCHIVED');
   if (invoice.lines.length > oneOffLinesMax)
     refuseFaults([{ field: 'reissue', code: 'out_of_range', message: `must be of at most ${oneOffLinesMax} lines` }]);
-  const items = invoice.lines.map(itemOfLine);
+  const taxCategoryOf = await taxCategories(ports, db, invoice.id);
+  const items = invoice.lines.map((line) => itemOfLine(line, taxCategoryOf(line)));
   const content = oneOffInvoice({ customerId, currency, terms: plainTerms }, items);
   const { taxes } = await taxDraft(ports, db, content, payer.clock?.now ?? now);
   const made = await ports.invoiceDrafts.addOneOff(

@@ -8,6 +8,7 @@ import { amountFromStored } from '#schemas/money.ts';
 import { type RatedDelta, ratedDeltas } from '#schemas/rated-delta.ts';
 import { type RatedLineJson, ratedLineFromJson } from '#schemas/rated-line.ts';
 import type { CreditedParts } from '../../invoicer/corrections/credit-lines.ts';
+import { type GivenBackRow, givenBackFromRows, givenBackStatement } from '../../invoicer/corrections/credited-rows.ts';
 import { type InvoiceLineRow, invoiceLineColumns, invoiceLineFromRow } from '../../invoicer/invoices/invoice-rows.ts';
 import type { Db } from '../route/define-route.ts';
 
@@ -76,6 +77,19 @@ export const creditedLines = {
   creditedBefore: async (db: Db, note: CreditNote, { invoiceLine }: CreditNoteLine): Promise<CreditedParts[]> => {
     const values = [db.organizationId, note.invoice.id, invoiceLine, note.number];
     return (await db.query<CreditedRow>(creditedStatement, values)).rows.map(partsFromRow);
+  },
+  /**
+   * What credits of later invoices gave back of the line of the invoice so far; no more than `credited` leaves of it.
+   * Undefined where there are none.
+   */
+  givenBack: async (
+    db: Db,
+    { invoice }: CreditNote,
+    { invoiceLine }: CreditNoteLine,
+    credited: CreditedParts,
+  ): Promise<CreditedParts | undefined> => {
+    const { rows } = await db.query<GivenBackRow>(givenBackStatement, [db.organizationId, invoice.id]);
+    return givenBackFromRows(rows, new Map([[invoiceLine, credited]])).get(invoiceLine);
   },
   /** By the billing period of the delta. */
   ratedDelta: async (db: Db, deltaId: string): Promise<RatedPeriodDelta> => {

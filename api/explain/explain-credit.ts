@@ -89,6 +89,8 @@ export const explainCredit = async (db: Db, { note, line, deltaId }: CreditToExp
     nothingCreditedOf(ofInvoice),
   );
   const credited = partsOf(line);
+  const byNotes = joinCredited(before, credited);
+  const givenBack = (await creditedLines.givenBack(db, note, line, byNotes)) ?? nothingCreditedOf(ofInvoice);
   const amounts = (parts: CreditedParts) => amountsJson(ofInvoice, parts, currency);
   const rated = await ratedLines.ofInvoiceLine(db, invoice.id, line.invoiceLine);
   return {
@@ -106,7 +108,8 @@ export const explainCredit = async (db: Db, { note, line, deltaId }: CreditToExp
     },
     credited_before: amounts(before),
     credited: amounts(credited),
-    left: amounts(leftOfLine(ofInvoice, joinCredited(before, credited), currency)),
+    given_back: amounts(givenBack),
+    left: amounts(leftOfLine(ofInvoice, joinCredited(byNotes, givenBack), currency)),
     delta: deltaId === null ? null : await deltaJson(db, deltaId, ports, currency),
   };
 };

@@ -5,6 +5,7 @@
 import type { DraftInvoice, InvoiceTerms } from '#schemas/invoice.ts';
 import type { Instant } from '#schemas/period.ts';
 import type { PolicyRounding, RatedLine } from '#schemas/rated-line.ts';
+import { type HandCredits, isForSomebody } from '../../invoicer/corrections/hand-credits.ts';
 import {
   computedPeriodsMax,
   draftInvoice,
@@ -28,6 +29,7 @@ export type ComputeDraftPorts = ReduceDraftPorts & {
   readonly upcoming: Pick<UpcomingReader, 'versions' | 'meters' | 'prices'>;
   readonly organizations: { readonly organization: (db: Db) => Promise<{ readonly rounding: PolicyRounding }> };
   readonly invoiceDrafts: Pick<InvoiceDraftStore, 'periodRows' | 'computedLines' | 'linesBefore'>;
+  readonly handCredits: (db: Db, organizationId: string, billingPeriodIds: readonly string[]) => Promise<HandCredits>;
 };
 
 export type ComputedDraft = { readonly content: DraftInvoice; readonly asOf: Instant };
@@ -111,6 +113,16 @@ export const computeDraft = async (
     const linesBefore = before.get(period.correction?.before.billingPeriodId ?? '') ?? [];
     return { ...period, watermark, lines: lines.get(period.billingPeriodId) ?? [], linesBefore };
   });
-  const content = await reduced(draftInvoice(parties, rated), [...lines.values()].flat());
+  const all = [...lines.values()].flat();
+  const deltas = rated.filter(({ correction }) => correction).map(({ billingPeriodId }) => billingPeriodId);
+  const byHand = await ports.handCredits(db, db.organizationId, deltas);
+  const unclear = new Set<RatedPeriod>();
+  for (const period of rated) {
+    const credited = byHand.get(period.billingPeriodId);
+    const delta = credited && (await reduced(draftInvoice(parties, [period]), all));
+    if (delta && isForSomebody(delta.lines, credited)) unclear.add(period);
+  }
+  const billed = rated.filter((period) => !unclear.has(period));
+  const content = await reduced(draftInvoice(parties, billed), all);
   return { content, asOf: isLarge ? draft.computedAt : now };
 };

@@ -50,13 +50,8 @@ export const draftJson = (draft: InvoiceDraft, tenant: string, content: DraftInv
     previousHash: '',
     hash: '',
   };
-  const json = contentJson(shown);
   return {
-    ...json,
-    lines: json.lines.map((line, index) => {
-      const { taxCategory } = content.lines[index] ?? {};
-      return taxCategory === undefined ? line : { ...line, tax_category: taxCategory };
-    }),
+    ...contentJson(shown),
     content_version: null,
     number: null,
     issued_at: null,

@@ -2,8 +2,8 @@
 import { formatInstant } from '#schemas/instant.ts';
 import { issuedInvoiceToJson } from '#schemas/invoice/content.ts';
 import { linesToJson, periodsToJson } from '#schemas/invoice/content-3.ts';
-import { laterLineToJson, laterMembersToJson } from '#schemas/invoice/content-4.ts';
-import { hashedLine } from '#schemas/invoice/hashed-parts.ts';
+import { laterMembersToJson } from '#schemas/invoice/content-4.ts';
+import { lineToJson } from '#schemas/invoice/content-5.ts';
 import type { IssuedInvoice } from '#schemas/invoice.ts';
 import { formatMinorUnits } from '#schemas/money.ts';
 import type { IssuedState } from './invoice-states.postgres.ts';
@@ -28,7 +28,7 @@ export const contentJson = (invoice: IssuedInvoice) => {
     periods,
     lines: linesToJson(
       invoice,
-      invoice.lines.map((line) => ({ ...hashedLine(line, invoice.currency), ...laterLineToJson(line, invoice) })),
+      invoice.lines.map((line) => lineToJson(line, invoice)),
     ),
   };
 };

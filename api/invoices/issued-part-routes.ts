@@ -3,8 +3,7 @@ import { FailureError } from '#schemas/failures.ts';
 import { IdParam } from '#schemas/http/fields.ts';
 import { InvoiceVerification } from '#schemas/http/invoice-verification.ts';
 import { InvoiceLine } from '#schemas/http/invoices.ts';
-import { laterLineToJson } from '#schemas/invoice/content-4.ts';
-import { hashedLine } from '#schemas/invoice/hashed-parts.ts';
+import { lineToJson } from '#schemas/invoice/content-5.ts';
 import type { IssuedInvoice } from '#schemas/invoice.ts';
 import { verifyInvoice } from '../../invoicer/invoices/verify-invoice.ts';
 import type { Db, Routes } from '../route/define-route.ts';
@@ -24,8 +23,7 @@ export type IssuedPartPorts = {
 const lineJson = ({ line, customerId, currency }: ListedLine) => ({
   billing_period_id: line.billingPeriodId,
   customer_id: customerId,
-  ...hashedLine(line, currency),
-  ...laterLineToJson(line, { currency }),
+  ...lineToJson(line, { currency }),
 });
 
 export const issuedPartRoutes = ({ get, list }: Routes, ports: IssuedPartPorts): void => {

@@ -3,8 +3,8 @@ import { FailureError, type Fault } from '#schemas/failures.ts';
 import { InvoicePreview, InvoicePreviewAsked } from '#schemas/http/invoice-previews.ts';
 import { formatInstant } from '#schemas/instant.ts';
 import { linesToJson, periodsToJson } from '#schemas/invoice/content-3.ts';
-import { laterLineToJson, termsToJson } from '#schemas/invoice/content-4.ts';
-import { hashedLine } from '#schemas/invoice/hashed-parts.ts';
+import { termsToJson } from '#schemas/invoice/content-4.ts';
+import { lineToJson } from '#schemas/invoice/content-5.ts';
 import { formatMinorUnits } from '#schemas/money.ts';
 import type { Instant } from '#schemas/period.ts';
 import { hourOf } from '#schemas/subscription-state.ts';
@@ -36,7 +36,7 @@ const previewJson = (ahead: InvoiceAhead) => {
     periods: periodsToJson(content),
     lines: linesToJson(
       content,
-      lines.map((line) => ({ ...hashedLine(line, currency), ...laterLineToJson(line, content) })),
+      lines.map((line) => lineToJson(line, content)),
     ),
     subtotal: formatMinorUnits(subtotal, currency),
     ...totalsToJson(content, currency),

@@ -21,6 +21,17 @@ const lineOfVersion1 = [
   'service_period',
 ];
 const periodOfVersion2 = ['billing_period_id', 'subscription_id', 'plan_version_id', 'start', 'end', 'watermark'];
+const periodOfVersion4 = [...periodOfVersion2, 'customer_id', 'corrects_billing_period_id', 'carried_over_from'];
+const lineOfVersion4 = [
+  'billing_period_id',
+  'customer_id',
+  ...lineOfVersion1,
+  'kind',
+  'unit_amount',
+  'discounts',
+  'taxes',
+  'corrects',
+];
 const always = ['id', 'tenant', 'number', 'issued_at', 'kind', 'customer_id', 'currency', 'lines', 'subtotal', 'total'];
 const later = [
   'document_number',
@@ -53,19 +64,11 @@ const hashedMembers: Readonly<
     periods: [...periodOfVersion2, 'customer_id'],
     lines: ['billing_period_id', 'customer_id', ...lineOfVersion1],
   },
-  4: {
+  4: { invoice: [...always, 'periods', ...later], periods: periodOfVersion4, lines: lineOfVersion4 },
+  5: {
     invoice: [...always, 'periods', ...later],
-    periods: [...periodOfVersion2, 'customer_id', 'corrects_billing_period_id'],
-    lines: [
-      'billing_period_id',
-      'customer_id',
-      ...lineOfVersion1,
-      'kind',
-      'unit_amount',
-      'discounts',
-      'taxes',
-      'corrects',
-    ],
+    periods: periodOfVersion4,
+    lines: [...lineOfVersion4, 'tax_category'],
   },
 };
 

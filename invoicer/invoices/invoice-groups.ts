@@ -11,10 +11,6 @@ import { type RatedLine, type RatedLineJson, ratedLineFromJson } from '#schemas/
 import type { GroupedPeriod } from './grouped-periods.ts';
 import type { InvoiceGroup } from './invoice-group.ts';
 
-/** SQL: whether somebody credited the invoice that the state of the alias is of. What deltas gave back is not that. */
-export const isGivenBack = (alias: string): string =>
-  `EXISTS (SELECT 1 FROM credit_notes n WHERE n.invoice_id = ${alias}.invoice_id AND n.delta_id IS NULL)`;
-
 export type GroupPeriod = {
   id: string;
   customer: string;
@@ -27,15 +23,9 @@ export type GroupPeriod = {
   corrects: { period: string; invoice: string; before: string; watermark: string; policy: LateUsagePolicy } | null;
 };
 
-// Where money was given back by hand already, a delta is reported: what it comes to is for somebody to decide.
-const policyColumn = `CASE
-    WHEN EXISTS (SELECT 1 FROM billing_periods f JOIN invoice_states s ON s.invoice_id = f.invoice_id
-      WHERE (f.id = p.corrects_id OR f.corrects_id = p.corrects_id) AND ${isGivenBack('s')}) THEN 'report_only'
-    ELSE p.late_usage END`;
-
 const correctsColumn = `CASE WHEN p.corrects_id IS NOT NULL THEN (
     SELECT json_build_object('period', p.corrects_id, 'before', b.id, 'watermark', b.watermark::text,
-      'invoice', (SELECT f.invoice_id FROM billing_periods f WHERE f.id = p.corrects_id), 'policy', ${policyColumn})
+      'invoice', (SELECT f.invoice_id FROM billing_periods f WHERE f.id = p.corrects_id), 'policy', p.late_usage)
     FROM (${ratedBefore}) b) END`;
 
 /** SQL of the row `p` as JSON, which has no instants: times are milliseconds. */

@@ -97,6 +97,8 @@ export type InvoiceLineRow = {
   period_start: Date;
   period_end: Date;
   corrects: CorrectionJson | null;
+  /** Null before content version 5, and where there is none. */
+  tax_category: string | null;
 };
 
 export const invoiceColumns = `id, organization_id, series_number, kind, content_version, customer_id, subscription_id,
@@ -124,6 +126,7 @@ const lineColumnNames = [
   'period_start',
   'period_end',
   'corrects',
+  'tax_category',
 ];
 export const invoiceLineColumns = lineColumnNames.join(', ');
 export const invoiceLineColumnsOf = (alias: string): string =>
@@ -153,6 +156,7 @@ export const invoiceLineFromRow = (row: InvoiceLineRow): InvoiceLine => ({
   steps: row.steps.map(priceStepFromJson),
   servicePeriod: { start: row.period_start.getTime(), end: row.period_end.getTime() },
   ...(row.corrects && { corrects: correctionFromJson(row.corrects) }),
+  ...(row.tax_category !== null && { taxCategory: row.tax_category }),
 });
 
 const periodFromRow = (row: InvoicePeriodRow): InvoicePeriod => ({
@@ -185,7 +189,7 @@ const versionOf = (row: InvoiceRow): ContentVersion =>
     `content version ${row.content_version}`,
   );
 
-/** Of content version 4; an invoice of a version before has none of them. */
+/** From content version 4 on; an invoice of a version before has none of them. */
 const laterMembers = (row: InvoiceRow) => ({
   documentNumber: row.document_number,
   issuingEntityId: row.issuing_entity_id,
@@ -224,7 +228,10 @@ export const invoiceFromRows = (
     previousHash: row.previous_hash,
     hash: row.hash,
     ...laterMembers(row),
-    lines: lines.map(invoiceLineFromRow),
+    // A category is read where it is hashed alone: one that somebody writes beside an older invoice is none.
+    lines: (contentVersion < 5 ? lines.map((line) => ({ ...line, tax_category: null })) : lines).map(
+      invoiceLineFromRow,
+    ),
   };
 };
 

@@ -125,6 +125,7 @@ const lineColumns: readonly Column<Line>[] = [
     'json',
     ({ corrects, currency }) => (corrects ? JSON.stringify(correctionToJson(corrects, currency)) : null),
   ],
+  ['tax_category', 'text', ({ taxCategory = null }) => taxCategory],
 ];
 
 const insertInvoices = insertStatement('invoices', invoiceColumns);

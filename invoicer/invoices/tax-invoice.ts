@@ -20,19 +20,26 @@ export const customerOf = ({ customerId }: DraftInvoice, { customers }: TaxFacts
 
 export const sellerOf = ({ seller }: DraftInvoice): TaxedSeller => ({ country: seller?.address?.country ?? null });
 
-/** With their amounts less discounts, and their tax categories. */
-export const taxableLines = ({ periods, lines }: DraftInvoice, { categories }: TaxFacts): EngineLine[] => {
+/** The tax category of a line: its own, or that of its charge. */
+export const categoryOf = (
+  { periods }: Pick<DraftInvoice, 'periods'>,
+  categories: TaxFacts['categories'],
+): ((line: InvoiceLine) => string | null) => {
   const versions = new Map(periods.map(({ billingPeriodId, planVersionId }) => [billingPeriodId, planVersionId]));
-  return lines.map(({ billingPeriodId, position, description, chargeCode, amount, discounts, taxCategory }) => {
-    const key = chargeKey(versions.get(billingPeriodId ?? '') ?? '', chargeCode ?? '');
-    return {
-      position,
-      description,
-      chargeCode,
-      taxCategory: taxCategory ?? categories.get(key) ?? null,
-      amount: subtractAmounts(amount, sumAmounts(discounts.map((discount) => discount.amount))),
-    };
-  });
+  return ({ taxCategory, billingPeriodId, chargeCode }) =>
+    taxCategory ?? categories.get(chargeKey(versions.get(billingPeriodId ?? '') ?? '', chargeCode ?? '')) ?? null;
+};
+
+/** With their amounts less discounts, and their tax categories. */
+export const taxableLines = (draft: DraftInvoice, { categories }: TaxFacts): EngineLine[] => {
+  const taxCategoryOf = categoryOf(draft, categories);
+  return draft.lines.map((line) => ({
+    position: line.position,
+    description: line.description,
+    chargeCode: line.chargeCode,
+    taxCategory: taxCategoryOf(line),
+    amount: subtractAmounts(line.amount, sumAmounts(line.discounts.map((discount) => discount.amount))),
+  }));
 };
 
 const toInvoiceTax = ({ inclusive, percentage, ...entry }: TaxEntry): InvoiceTax => ({

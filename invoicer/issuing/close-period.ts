@@ -26,6 +26,7 @@ import type { DraftInvoice, IssuedInvoice } from '#schemas/invoice.ts';
 import type { Instant } from '#schemas/period.ts';
 import type { RatedLine } from '#schemas/rated-line.ts';
 import type { CreditedCharges, GivenBack } from '../corrections/credited-charges.ts';
+import type { HandCredits } from '../corrections/hand-credits.ts';
 import {
   type DiscountedInvoices,
   type DiscountFacts,
@@ -52,6 +53,7 @@ import {
   type CreditedDeltas,
   type CreditOfDelta,
   creditDeltas,
+  unclearDeltas,
   waitsForNext,
 } from './credit-deltas.ts';
 
@@ -67,8 +69,8 @@ export type SeriesState = {
   readonly draftIds: ReadonlySet<string>;
   /** How long a draft waits; 0, as draft time was turned off meanwhile: the next run issues it. */
   readonly draftMinutes: number;
-  /** Deltas of what a credit note gave back some of: they are only reported. */
-  readonly givenBack: ReadonlySet<string>;
+  /** What somebody credited of what its deltas correct. */
+  readonly byHand: HandCredits;
   /** What the deltas correct that may be given back by credit notes. */
   readonly corrected: CorrectedPeriods;
   /** What its credits take back, where credit notes gave back some of it. */
@@ -125,6 +127,8 @@ export type IssuePorts = {
   /** As of now, and without a lock. */
   readonly correctedPeriods: (invoices: DiscountedInvoices) => Promise<CorrectedPeriods>;
   /** The same. */
+  readonly handCredits: (invoices: DiscountedInvoices) => Promise<HandCredits>;
+  /** The same. */
   readonly creditedCharges: (invoices: DiscountedInvoices) => Promise<CreditedCharges>;
   /**
    * Runs steps 1 to 4; `issue` is called under the lock and decides what is written. Resolves with how many came of
@@ -171,13 +175,15 @@ const linesByPeriod = ({ lines, linesBefore }: Pick<ShardContent, 'lines' | 'lin
 });
 
 /** What of a shard the others, or whoever credits, leave to be billed. */
-type Standing = Pick<SeriesState, 'alreadyBilled' | 'givenBack'> & {
+type Standing = Pick<SeriesState, 'alreadyBilled'> & {
+  /** Deltas of what somebody credited, and of which nobody can tell what is right: they are only reported. */
+  readonly unclear: ReadonlySet<string>;
   /** Deltas that credit notes give back. */
   readonly credited: ReadonlySet<string>;
 };
 
-const isReported = ({ correction, billingPeriodId }: GroupedPeriod, { givenBack }: Standing): boolean =>
-  correction?.lateUsage === 'report_only' || givenBack.has(billingPeriodId);
+const isReported = ({ correction, billingPeriodId }: GroupedPeriod, { unclear }: Standing): boolean =>
+  correction?.lateUsage === 'report_only' || unclear.has(billingPeriodId);
 
 /** Whether it is for an invoice: neither billed, nor given back, nor only reported. */
 const isLeft = (period: GroupedPeriod, standing: Standing): boolean =>
@@ -292,7 +298,7 @@ const weighed = (drafts: ShardDrafts['drafts']): ReadonlyMap<InvoiceGroup, Weigh
   );
 
 /** What may be given back of a shard, and what that goes by. */
-type Correctable = Pick<SeriesState, 'alreadyBilled' | 'corrected' | 'creditedCharges' | 'discounts' | 'givenBack'>;
+type Correctable = Pick<SeriesState, 'alreadyBilled' | 'byHand' | 'corrected' | 'creditedCharges' | 'discounts'>;
 
 type StandingShard = {
   readonly given: CreditedDeltas;
@@ -303,17 +309,18 @@ type StandingShard = {
 const creditShard = (
   shard: Shard,
   { groups, ...lines }: ShardRead,
-  { corrected, discounts, ...state }: Correctable,
+  { alreadyBilled, byHand, corrected, creditedCharges, discounts }: Correctable,
   now: Instant,
 ): StandingShard => {
-  const before = { ...state, credited: new Set<string>() };
-  const nothing = { given: { credits: [], uses: [] }, standing: { ...before, discounts } };
-  // What is rated for drafts is not kept, and no later delta could go on from it.
-  if (shard.makesDrafts || corrected.billed.size === 0) return nothing;
   const byPeriod = linesByPeriod(lines);
-  const draftOfDelta = (group: InvoiceGroup, period: GroupedPeriod) =>
-    draftOf(shard, { ...group, periods: [period] }, byPeriod, before);
-  const given = creditDeltas(groups, lines.lines, { corrected, discounts }, draftOfDelta, now);
+  const open = { alreadyBilled, creditedCharges, credited: new Set<string>(), unclear: new Set<string>() };
+  const deltaBy = (standing: Standing) => (group: InvoiceGroup, period: GroupedPeriod) =>
+    draftOf(shard, { ...group, periods: [period] }, byPeriod, standing);
+  const unclear = unclearDeltas(groups, lines.lines, { byHand, discounts }, deltaBy(open), now);
+  const before = { ...open, unclear };
+  const nothing = { given: { credits: [], uses: [] }, standing: { ...before, discounts } };
+  if (corrected.billed.size === 0) return nothing;
+  const given = creditDeltas(groups, lines.lines, { corrected, discounts }, deltaBy(before), now);
   const credited = new Set(given.credits.map(({ deltaId }) => deltaId));
   return {
     given,
@@ -375,7 +382,7 @@ const invoicesOf = (shard: Shard, content: ShardContent, state: SeriesState, now
 
 /** What the tax engine says, where the organization goes by it. */
 const askedAnswers = async (
-  { taxEngine, billedPeriods, discountFacts, correctedPeriods, creditedCharges }: IssuePorts,
+  { taxEngine, billedPeriods, discountFacts, correctedPeriods, handCredits, creditedCharges }: IssuePorts,
   shard: Shard,
   { groups, taxes, ...lines }: Omit<ShardContent, 'answers'>,
   now: Instant,
@@ -387,7 +394,7 @@ const askedAnswers = async (
   const asked = discountedInvoices(shard, { ...lines, groups });
   const state = {
     alreadyBilled: await billedPeriods(shard),
-    givenBack: new Set<string>(),
+    byHand: await handCredits(asked),
     discounts: await discountFacts(asked),
     corrected: await correctedPeriods(asked),
     creditedCharges: await creditedCharges(asked),

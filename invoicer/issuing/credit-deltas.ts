@@ -3,8 +3,8 @@
  * wait for the next invoice. Pure.
  *
  * One that comes to less is given back at once, by a credit note of each invoice that billed some of it, and is on no
- * invoice. One that comes to more is on the next invoice; so is one that can't be given back (`credit-delta.ts`). Where
- * drafts are made, all of them are in the next one, and a draft that somebody sees keeps the deltas that are in it.
+ * invoice. One that comes to more is on the next invoice; so is one that can't be given back (`credit-delta.ts`). So it
+ * is where drafts are made; a draft that somebody sees keeps the deltas that are in it.
  */
 import type { DiscountUse } from '#schemas/coupon.ts';
 import { CreditReason, CreditSettlement } from '#schemas/credit-note.ts';
@@ -14,6 +14,7 @@ import type { Instant } from '#schemas/period.ts';
 import type { RatedLine } from '#schemas/rated-line.ts';
 import type { BilledLine } from '../corrections/billed-before.ts';
 import { type CreditsOfDelta, creditsOfDelta, joinCredits } from '../corrections/credit-delta.ts';
+import { type HandCredits, isForSomebody } from '../corrections/hand-credits.ts';
 import { type DrawnCreditNote, drawUpParts, stateAfterCredit } from '../credits/draw-up-credit.ts';
 import type { LockedInvoice } from '../credits/issue-credit.ts';
 import type { DiscountFacts, InvoiceUse } from '../discounts/discount-facts.ts';
@@ -115,6 +116,26 @@ export const creditDeltas = (
     }
   }
   return { credits, uses };
+};
+
+/** Deltas of what somebody credited that are only reported, each judged by itself. */
+export const unclearDeltas = (
+  groups: readonly InvoiceGroup[],
+  rated: readonly RatedLine[],
+  { byHand, discounts }: { readonly byHand: HandCredits; readonly discounts: DiscountFacts | undefined },
+  draftOf: DraftOfDelta,
+  now: Instant,
+): ReadonlySet<string> => {
+  const unclear = new Set<string>();
+  if (byHand.size === 0) return unclear;
+  for (const group of groups)
+    for (const period of group.periods) {
+      const credited = byHand.get(period.billingPeriodId);
+      const draft = credited && draftOf(group, period);
+      if (draft && isForSomebody(discountedBy(draft, rated, discounts, now).draft.lines, credited))
+        unclear.add(period.billingPeriodId);
+    }
+  return unclear;
 };
 
 /**

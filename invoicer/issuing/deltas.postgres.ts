@@ -4,13 +4,9 @@
  */
 import assert from 'node:assert/strict';
 import type { Queryable } from '#platform/stores/postgres.ts';
-import {
-  isGivenBack,
-  lineFromRow,
-  type RatedRow,
-  ratedBeforeParameters,
-  ratedLinesStatement,
-} from '../invoices/invoice-groups.ts';
+import { handCredits } from '../corrections/hand-credits.postgres.ts';
+import type { HandCredits } from '../corrections/hand-credits.ts';
+import { lineFromRow, type RatedRow, ratedBeforeParameters, ratedLinesStatement } from '../invoices/invoice-groups.ts';
 import type { IssuePorts, SettledDelta } from './close-period.ts';
 
 export const createLinesBefore =
@@ -30,23 +26,19 @@ FROM unnest($1::text[]) AS n (id) CROSS JOIN LATERAL (
   ) b JOIN invoice_states s ON s.invoice_id = b.invoice_id`;
 
 /**
- * Those of the billing periods that correct what credit notes gave back some of. Nobody credits any of the invoices
- * that are corrected until the transaction ends: what both take back would be given back twice.
+ * What somebody credited of what deltas among the billing periods correct. Nobody credits any of these invoices until
+ * the transaction ends: what both take back would be given back twice.
  */
 export const lockCorrected = async (
   client: Queryable,
+  organizationId: string,
   billingPeriodIds: readonly string[],
-): Promise<ReadonlySet<string>> => {
-  if (billingPeriodIds.length === 0) return new Set();
+): Promise<HandCredits> => {
+  if (billingPeriodIds.length === 0) return new Map();
   const lock = `SELECT 1 ${correctedStates} ORDER BY s.invoice_id FOR UPDATE OF s`;
   const { rowCount } = await client.query(lock, [billingPeriodIds]);
-  if (rowCount === 0) return new Set();
   // In a statement of its own: it sees what whoever had a lock before has credited.
-  const { rows } = await client.query<{ id: string }>(
-    `SELECT DISTINCT d.id ${correctedStates} WHERE ${isGivenBack('s')}`,
-    [billingPeriodIds],
-  );
-  return new Set(rows.map(({ id }) => id));
+  return rowCount === 0 ? new Map() : handCredits(client, organizationId, billingPeriodIds);
 };
 
 /** One that is not open any more ends the transaction. */

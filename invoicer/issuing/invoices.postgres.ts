@@ -314,13 +314,13 @@ export const createInvoiceStore = (postgres: Postgres, leaseSeconds: number): In
         const draftIds = await lockDrafts(client, shard);
         const draftMinutes = shard.makesDrafts ? await draftMinutesOf(client, shard.organizationId) : 0;
         const stored = await invoiceNumbering.read(client, shard.organizationId);
-        const givenBack = await lockCorrected(client, discounted.creditIds);
+        const byHand = await lockCorrected(client, shard.organizationId, discounted.creditIds);
         const transaction = { ...client, organizationId: shard.organizationId };
         await lockCharged(client, discounted);
         const charged = await creditedCharges(client, discounted);
         const corrected = await correctedPeriods(transaction, discounted.creditIds, 'lock');
         const discounts = await discountFacts(client, discounted);
-        const found = { alreadyBilled, draftIds, draftMinutes, givenBack, corrected, discounts };
+        const found = { alreadyBilled, draftIds, draftMinutes, byHand, corrected, discounts };
         const state = { head, numbering: stored, creditedCharges: charged, ...found };
         const closed = issue(state);
         const { invoices, drafts, uses, carried } = closed;

@@ -53,7 +53,7 @@ const stateAfter = ({ head, numbering }: SeriesState, { invoices, numbering: mov
     draftIds: new Set(),
     draftMinutes: 0,
     // What corrects something or takes it back is not closed ahead.
-    givenBack: new Set(),
+    byHand: new Map(),
     corrected: nothingCorrected,
     creditedCharges: nothingCredited,
     // Which discounts there are is read under the lock, and where there are any the shard is closed anew by them.

@@ -7,6 +7,7 @@ import type { TaxedInvoices, TaxFacts } from './tax-facts.ts';
 import {
   type CategoryRow,
   type CustomerRow,
+  categoriesFromRows,
   categoriesStatement,
   categoryParameters,
   chargedTaxesOf,
@@ -42,3 +43,10 @@ export const taxFacts = async (
     : [];
   return factsFromRows(terms, before, { customers: customers.rows, categories });
 };
+
+/** Of the charges of invoices, whatever rates there are: another rate may ask for them later. */
+export const chargeCategories = async (
+  db: Queryable,
+  invoices: Pick<TaxedInvoices, 'organizationId' | 'planVersionIds' | 'billingPeriodIds'>,
+): Promise<TaxFacts['categories']> =>
+  categoriesFromRows((await db.query<CategoryRow>(categoriesStatement, categoryParameters(invoices))).rows);

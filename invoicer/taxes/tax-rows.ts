@@ -133,8 +133,14 @@ export const categoriesStatement = `SELECT v.id, c ->> 'code' AS code, c ->> 'ta
 
 export type CategoryRow = { id: string; code: string; category: string };
 
+/** By `chargeKey`. */
+export const categoriesFromRows = (rows: readonly CategoryRow[]): TaxFacts['categories'] =>
+  new Map(rows.map(({ id, code, category }) => [chargeKey(id, code), category]));
+
 /** As `categoriesStatement` takes them. */
-export const categoryParameters = (invoices: TaxedInvoices): unknown[] => {
+export const categoryParameters = (
+  invoices: Pick<TaxedInvoices, 'organizationId' | 'planVersionIds' | 'billingPeriodIds' | 'oneTimeCharges'>,
+): unknown[] => {
   const { organizationId, planVersionIds, billingPeriodIds, oneTimeCharges: once = [] } = invoices;
   return [
     organizationId,
@@ -157,7 +163,7 @@ export const factsFromRows = (
   calculation: policy.tax_calculation,
   rates: rates.map(rateFromRow),
   customers: new Map(rows.customers.map((row) => [row.id, customerFromRow(row)])),
-  categories: new Map(rows.categories.map(({ id, code, category }) => [chargeKey(id, code), category])),
+  categories: categoriesFromRows(rows.categories),
   ...charged,
   policy: { rounding: policy.rounding, taxRounding: policy.tax_rounding },
 });

@@ -101,6 +101,36 @@ const insertBillable = async (client: Queryable, shard: Shard, rows: RatedRows):
   return { otherwise: await ratedOtherwise(client, shard, rows) };
 };
 
+const selectCreditable = `SELECT n.id FROM unnest($1::text[]) AS n (id) CROSS JOIN LATERAL (
+    SELECT p.timing, p.late_usage FROM billing_periods p WHERE p.id = n.id OFFSET 0
+  ) p WHERE p.timing = 'delta' AND p.late_usage = 'credit_note'`;
+
+/**
+ * Of a shard that makes drafts: a delta may be credited at once, and later ones and the explanation of its credit note
+ * go on from its lines. They are the same whoever rates them: what was billed keeps its prices.
+ */
+const insertCreditable = async (client: Queryable, shard: Shard, rows: RatedRows): Promise<Inserted> => {
+  const { rows: found } = await client.query<{ id: string }>(selectCreditable, [shard.billingPeriodIds]);
+  const ids = new Set(found.map(({ id }) => id));
+  const kept = rows.billingPeriodIds.map((id) => ids.has(id));
+  if (!kept.includes(true)) return { otherwise: [] };
+  const of = <T>(column: readonly T[]): T[] => column.filter((_, at) => kept[at]);
+  return insertBillable(client, shard, {
+    billingPeriodIds: of(rows.billingPeriodIds),
+    subscriptionIds: of(rows.subscriptionIds),
+    planVersionIds: of(rows.planVersionIds),
+    spanStarts: of(rows.spanStarts),
+    spanEnds: of(rows.spanEnds),
+    chargeCodes: of(rows.chargeCodes),
+    positions: of(rows.positions),
+    unmeasuredEvents: of(rows.unmeasuredEvents),
+    parts: of(rows.parts),
+    lines: of(rows.lines),
+    inputHashes: of(rows.inputHashes),
+    outputHashes: of(rows.outputHashes),
+  });
+};
+
 /**
  * For drafts: not as rated lines, which stay at their watermark. Prices may change while a draft waits, and it is rated
  * anew when it is finalized, by chance at the same watermark. A shard that was cut in two has lines of its own.
@@ -231,7 +261,8 @@ export const saveRated = async (
 ): Promise<void> => {
   if (!(await lockHeldShard(client, shard))) return;
   const inserted = keepsRatedLines(shard) ? await insertBillable(client, shard, rows) : undefined;
-  const otherwise = inserted?.otherwise ?? [];
+  const creditable = shard.makesDrafts ? await insertCreditable(client, shard, rows) : undefined;
+  const otherwise = (inserted ?? creditable)?.otherwise ?? [];
   if (shard.makesDrafts) await writeDraftLines(client, shard, rows);
   if (shard.kind !== 'billing') await insertOfRatingRun(client, shard, rows, otherwise);
   await writeFailures(client, shard, [...failures, ...otherwise]);

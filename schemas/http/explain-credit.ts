@@ -72,6 +72,7 @@ export const CreditExplanation = Type.Object(
     invoice_line: CorrectedLine,
     credited_before: Amounts,
     credited: Amounts,
+    given_back: Amounts,
     left: Amounts,
     delta: Type.Union([CreditedDelta, Type.Null()], {
       description: 'The late usage that it gives back; null of what somebody asked for.',
@@ -81,7 +82,7 @@ export const CreditExplanation = Type.Object(
     ...closed,
     title: 'CreditExplanation',
     description:
-      'What the line of the invoice charged (`invoice_line`), what credit notes before this one gave back of it, what this one does, and what is left.',
+      'What the line of the invoice charged (`invoice_line`), what credit notes before this one gave back of it, what this one does, what later invoices give back of it (`given_back`), and what is left.',
     examples: [
       {
         credit_note_id: exampleId('crn', 61),
@@ -98,6 +99,7 @@ export const CreditExplanation = Type.Object(
         },
         credited_before: amountsExample('0.00'),
         credited: amountsExample('4.00'),
+        given_back: amountsExample('0.00'),
         left: amountsExample('5.00'),
         delta: null,
       },

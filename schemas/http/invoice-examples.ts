@@ -73,7 +73,7 @@ export const lines = [
   },
 ];
 export const invoiceHead = {
-  content_version: 4,
+  content_version: 5,
   id: exampleId('inv', 8),
   tenant: exampleId('org', 9),
   number: 1,

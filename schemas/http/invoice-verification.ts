@@ -46,7 +46,7 @@ export const InvoiceVerification = Type.Object(
       {
         invoice_id: exampleId('inv', 8),
         number: 1,
-        content_version: 4,
+        content_version: 5,
         hash: '7'.repeat(64),
         is_valid: true,
         checks: [{ check: 'next', result: 'skipped', detail: 'it is the last one' }],

@@ -183,7 +183,7 @@ export const InvoiceLine = Type.Object(
     corrects: Type.Optional(LineCorrection),
     tax_category: Type.Optional({
       ...Code,
-      description: 'Of an item of a draft, where it has one: an issued line has the taxes that came of it.',
+      description: 'Of an item that was given one. A charge has that of its plan version.',
     }),
   },
   { ...closed, title: 'InvoiceLine' },

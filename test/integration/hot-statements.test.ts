@@ -11,6 +11,7 @@ import { billedBeforeStatement } from '../../invoicer/corrections/billed-before.
 import { chargedStatement } from '../../invoicer/corrections/charged-lines.ts';
 import { lockCharged } from '../../invoicer/corrections/credited-charges.postgres.ts';
 import { creditedStatement } from '../../invoicer/corrections/credited-rows.ts';
+import { handCreditsStatement } from '../../invoicer/corrections/hand-credits.ts';
 import { lockCorrected } from '../../invoicer/issuing/deltas.postgres.ts';
 import { type DefinedRoute, definedRoutes, examples, worldOf } from '../support/api-routes.ts';
 import { fillTables, rowsMin, smallTables } from '../support/filled-tables.ts';
@@ -228,10 +229,10 @@ const askTakenBack = async (): Promise<void> => {
     [organizationId],
   );
   expect(rows.length).toBeGreaterThan(0);
-  for (const statement of [chargedStatement, billedBeforeStatement, creditedStatement])
+  for (const statement of [chargedStatement, billedBeforeStatement, creditedStatement, handCreditsStatement])
     await pipeline.asWorker.query(statement, [organizationId, rows.map(({ id }) => id)]);
   const ids = rows.map(({ id }) => id);
-  await lockCorrected(pipeline.asWorker, ids);
+  await lockCorrected(pipeline.asWorker, organizationId, ids);
   await lockCharged(pipeline.asWorker, { organizationId, creditIds: ids });
 };
 

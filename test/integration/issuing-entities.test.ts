@@ -133,7 +133,7 @@ describe('what invoices say beside their lines', () => {
     await life.until('2026-04-20T00:00:00Z');
     const [first, second] = await invoicesOf(life.customer);
     expect(first).toMatchObject({
-      content_version: 4,
+      content_version: 5,
       issuing_entity_id: made.id,
       seller: { ...seller, tax_ids: [] },
       payment_terms: { days: 14 },

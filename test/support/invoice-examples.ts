@@ -101,6 +101,13 @@ export const reduced = (draft: DraftInvoice): DraftInvoice =>
     ),
   );
 
+/** With what only some periods and lines have: carried over since October began, of a tax category. */
+const withLater = (contentVersion: ContentVersion, { lines, periods, ...draft }: DraftInvoice): DraftInvoice => ({
+  ...draft,
+  periods: periods.map((period) => ({ ...period, carriedFrom: october.start })),
+  lines: lines.map((line) => (contentVersion < 5 ? line : { ...line, taxCategory: 'books' })),
+});
+
 /** What an invoice of that version has beside its draft. */
 export const issuedWith = (contentVersion: ContentVersion, number: number, issuedAt: number) =>
   contentVersion < 4
@@ -127,7 +134,7 @@ export const issuedChain = (
     const draft =
       contentVersion < 4
         ? draftInvoice(parties, periods)
-        : reduced(draftInvoice({ ...parties, terms: wholeTerms }, periods));
+        : withLater(contentVersion, reduced(draftInvoice({ ...parties, terms: wholeTerms }, periods)));
     const content = {
       ...draft,
       ...issuedWith(contentVersion, number, october.end + number),

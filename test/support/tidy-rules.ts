@@ -67,6 +67,7 @@ const sharedWithApi: ReadonlySet<string> = new Set([
   'invoicer/credits/issue-credit.ts',
   'invoicer/credits/credit-notes.postgres.ts',
   'invoicer/corrections/credited-charges.postgres.ts',
+  'invoicer/corrections/hand-credits.postgres.ts',
   'invoicer/discounts/discount-facts.postgres.ts',
   'invoicer/taxes/tax-facts.postgres.ts',
 ]);

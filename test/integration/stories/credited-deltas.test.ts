@@ -419,7 +419,7 @@ describe('what is left of an invoice', () => {
     expect(states).toEqual(['credited', 'reported']);
   });
 
-  it('is not looked at where invoices are drafts first: what is less is in the next one', async () => {
+  it('is credited at once where invoices are drafts first; what is more is in the next draft', async () => {
     const life = await weekly();
     const { customer } = life;
     await subscribed(customer, [calls]);
@@ -431,9 +431,22 @@ describe('what is left of an invoice', () => {
     await life.until('2026-02-12T00:00:00Z');
     await voided(sent.slice(1, 2));
     await life.until('2026-03-03T00:00:00Z');
+    const note = ['1: 1.00', 'calls 1.00'];
+    expect([await billed(life), await notesOf(customer)]).toEqual([
+      [['5.00'], ['0.00']],
+      [note, note],
+    ]);
+    // More waits for the next draft. Then less is of what was billed last.
+    await sandbox.send(many(2, customer));
+    await life.until('2026-03-12T00:00:00Z');
+    expect(await list(`/v1/invoices?customer_id=${customer}&state=draft`)).toEqual([]);
+    await life.until('2026-04-03T00:00:00Z');
+    const more = ['2.00', 'calls (correction) x2 2.00 2026-01-01..2026-02-01'];
+    expect(await billed(life)).toEqual([['5.00'], ['0.00'], more]);
+    await voided(sent.slice(2, 3));
+    await life.until('2026-04-12T00:00:00Z');
     await patch('/v1/organization', { invoicing: { draft_minutes: 0 } });
-    expect(await billed(life)).toEqual([['5.00'], ['-2.00', 'calls (correction) x-2 -2.00 2026-01-01..2026-02-01']]);
-    expect(await notesOf(customer)).toEqual([]);
+    expect(await notesOf(customer)).toEqual([note, note, ['3: 1.00', 'calls 1.00']]);
   });
 });
 

@@ -71,10 +71,21 @@ const shownLine = ({ amount, steps, discounts, taxes }: Printed): string =>
 const shown = ({ lines, total }: Body): string[] => [...lines.map(shownLine), `total ${total}`];
 const last = async (life: Life): Promise<string[]> => shown((await invoicesOf(life)).at(-1));
 
+type Amounts = { amount: string; discounts: Body[]; taxes: Body[]; total: string };
+/** What was charged, credited before and by the credit note, given back by invoices, and is left: they sum up. */
+const explained = async (noteId: string): Promise<string[]> => {
+  const body = await read(`/v1/credit-notes/${noteId}/line-items/1/explain`);
+  return [body.invoice_line, body.credited_before, body.credited, body.given_back, body.left].map(
+    ({ amount, discounts, taxes, total }: Amounts) =>
+      [amount, ...discounts.map((one) => `off ${one.amount}`), ...taxes.map((one) => one.amount), total].join(' '),
+  );
+};
+
 describe('a fee is credited by hand, and then given back', () => {
   it('a cancellation gives back what is left, as the views ahead say, and it is explained', async () => {
     const { life, id, invoice } = await subscribed(await plan('30.00'));
-    await credit(invoice, ofLine('25.00'));
+    const note = await credit(invoice, ofLine('25.00'));
+    expect((await explained(note.id)).slice(2)).toEqual(['25.00 25.00', '0.00 0.00', '5.00 5.00']);
     await cancel(id, middle);
     // Half of the fee is 15.00, and 5.00 are left.
     const [{ final_invoice: ahead }] = (await read(`/v1/cancellations?customer_id=${life.customer}`)).items;
@@ -84,8 +95,9 @@ describe('a fee is credited by hand, and then given back', () => {
     await life.until('2027-04-17T00:00:00Z');
     const [, final] = await invoicesOf(life);
     expect(shown(final)).toEqual(['-5.00, 10 before', 'total -5.00']);
-    const explained = await read(`/v1/invoices/${final.id}/line-items/1/explain`);
-    expect([explained.output.amount, explained.credited_before]).toEqual(['-15.00', '10.00']);
+    const { output, credited_before } = await read(`/v1/invoices/${final.id}/line-items/1/explain`);
+    expect([output.amount, credited_before]).toEqual(['-15.00', '10.00']);
+    expect((await explained(note.id)).slice(2)).toEqual(['25.00 25.00', '5.00 5.00', '0.00 0.00']);
     expect((await read(`/v1/invoices/${final.id}/verify`)).is_valid).toBe(true);
     expect((await ask(invoice)).body.error_code).toBe('INVOICE_FULLY_CREDITED');
   });
@@ -116,7 +128,8 @@ describe('a fee is credited by hand, and then given back', () => {
       'total 33.62',
     ]);
     // Two thirds: 2.00 of the discount, 0.9933 and 3.42 of the taxes.
-    expect(linesOf(await credit(invoice, ofLine('20.00')))).toEqual(['1: 20.00, city 0.99, de 3.42']);
+    const note = await credit(invoice, ofLine('20.00'));
+    expect(linesOf(note)).toEqual(['1: 20.00, city 0.99, de 3.42']);
     await life.until(middle);
     const change = { plan: await plan('60.00', 'USD', 'pro'), invoice: 'now' };
     const { preview } = await sandbox.made(`/v1/subscriptions/${id}/change-plan?preview=true`, change);
@@ -124,6 +137,14 @@ describe('a fee is credited by hand, and then given back', () => {
     await life.until('2027-04-17T00:00:00Z');
     const changed = ['-10.00, 5 before, off -1.00, city -0.50, de -1.71', '30.00, off 3.00, city 1.49, de 5.13'];
     expect(await last(life)).toEqual([...changed, 'total 22.41']);
+    // Of 9.00 that were given back, 2.21 are taxes beside it.
+    expect(await explained(note.id)).toEqual([
+      '30.00 off 3.00 1.49 5.13 33.62',
+      '0.00 off 0.00 0.00 0.00 0.00',
+      '20.00 off 2.00 0.99 3.42 22.41',
+      '10.00 off 1.00 0.50 1.71 11.21',
+      '0.00 off 0.00 0.00 0.00 0.00',
+    ]);
     // Of the lines alone, and of the invoice with its discount and taxes.
     expect([preview.total, preview.invoices.map(({ total }: Body) => total)]).toEqual(['20.00', ['22.41']]);
   });

@@ -4,6 +4,7 @@ import type { Shard } from '#schemas/billing-run.ts';
 import type { IssuedInvoice } from '#schemas/invoice.ts';
 import { zeroAmount } from '#schemas/money.ts';
 import { defaultNumberFormat } from '#schemas/number-format.ts';
+import type { HandCredited, HandCredits } from '../../../invoicer/corrections/hand-credits.ts';
 import { issueCredit } from '../../../invoicer/credits/issue-credit.ts';
 import { plainTerms } from '../../../invoicer/invoices/draft-invoice.ts';
 import type { GroupedPeriod } from '../../../invoicer/invoices/grouped-periods.ts';
@@ -17,7 +18,7 @@ import type {
 import type { CorrectedPeriods } from '../../../invoicer/issuing/credit-deltas.ts';
 import type { Process } from '../scheduler.ts';
 import { chargesOf, creditedChargesOf } from './charges-ahead.ts';
-import { creditsIn, lockedOf } from './credit-ports.ts';
+import { creditedOf, creditsIn, lockedOf } from './credit-ports.ts';
 import { billedWith, periodsIn } from './cut-store.ts';
 import { deltasBefore, discountFactsOf, taxFactsOf } from './facts.ts';
 import { firstFree, giveBack, ratedLinesAt, shardRow, toShard } from './rater-ports.ts';
@@ -62,12 +63,34 @@ const correctedPeriodsOf = (tables: Tables, ids: readonly string[]): CorrectedPe
   };
 };
 
-/** Where money was given back by hand, it is for somebody to decide. */
-const isGivenBack = (tables: Tables, delta: PeriodRecord): boolean =>
-  correctedInvoices(tables, delta).some((id) => {
-    const notes = tables.creditNotes.filter(({ invoice }) => invoice.id === id);
-    return notes.some((note) => !tables.creditedDeltas.has(note.id));
-  });
+/** What credit notes by hand gave back of what a delta corrects; undefined where there are none. */
+const handCreditedOf = (tables: Tables, delta: PeriodRecord): HandCredited | undefined => {
+  const chain = periodsIn(tables).filter(({ id, correctsId }) => [id, correctsId].includes(delta.correctsId as string));
+  const ids = new Set(chain.flatMap(({ invoiceId }) => invoiceId ?? []));
+  const byHand = tables.creditNotes.filter(({ id, invoice }) => ids.has(invoice.id) && !tables.creditedDeltas.has(id));
+  if (byHand.length === 0) return undefined;
+  const isSpent = (id: string): boolean => {
+    const { total } = tables.invoices.find((one) => one.id === id) as IssuedInvoice;
+    return byHand.some(({ invoice }) => invoice.id === id) && (tables.states.get(id)?.amountCredited ?? 0n) >= total;
+  };
+  const isLeft = new Map<string, boolean>();
+  for (const { invoice, lines } of byHand)
+    for (const { billingPeriodId, chargeCode, invoiceLine } of lines) {
+      if (!chain.some(({ id }) => id === billingPeriodId)) continue;
+      const line = tables.invoices.find(({ id }) => id === invoice.id)?.lines[invoiceLine - 1];
+      const left = creditedOf(tables, invoice.id).get(invoiceLine)?.amount !== line?.amount;
+      isLeft.set(chargeCode ?? '', left && isLeft.get(chargeCode ?? '') !== false);
+    }
+  return { isGivenUp: chain.some(({ state }) => state === 'reported') || [...ids].some(isSpent), isLeft };
+};
+
+const handCreditsOf = (tables: Tables, ids: readonly string[]): HandCredits =>
+  new Map(
+    deltasOf(tables, ids).flatMap((delta) => {
+      const credited = handCreditedOf(tables, delta);
+      return credited ? [[delta.id, credited] as const] : [];
+    }),
+  );
 
 const deltasOf = (tables: Tables, ids: readonly string[]): PeriodRecord[] =>
   ids.flatMap((id) => tables.periods.get(id) ?? []).filter(({ timing }) => timing === 'delta');
@@ -91,7 +114,7 @@ const toGrouped = (world: World, period: PeriodRecord): GroupedPeriod => {
       billingPeriodId: correctsId,
       invoiceId: first.invoiceId as string,
       before: { billingPeriodId: before.id, watermark: before.watermark as bigint },
-      lateUsage: isGivenBack(world.tables, period) ? 'report_only' : period.lateUsage,
+      lateUsage: period.lateUsage,
     },
   };
 };
@@ -214,6 +237,7 @@ export const invoicerPorts = (world: World, process: Process, locks: Locks): Iss
     taxFacts: (invoices) => call('taxes', () => taxFactsOf(tables, invoices)),
     taxEngine: () => assert.fail('no engine is asked'),
     correctedPeriods: ({ creditIds }) => call('what is corrected', () => correctedPeriodsOf(tables, creditIds)),
+    handCredits: ({ creditIds }) => call('what is credited by hand', () => handCreditsOf(tables, creditIds)),
     creditedCharges: ({ creditIds }) => call('what is credited', () => creditedChargesOf(tables, creditIds)),
     discountFacts: (invoices) => call('discounts', () => discountFactsOf(tables, invoices)),
     commit: async (shard, issue, hour, _elapsedMs, holdsOn, discounted): Promise<ClosedCount> => {
@@ -232,7 +256,7 @@ export const invoicerPorts = (world: World, process: Process, locks: Locks): Iss
           alreadyBilled: world.bug.billsTwice ? new Set() : billedPeriods(tables, shard),
           draftIds: new Set(),
           draftMinutes: 0,
-          givenBack: new Set(deltas.filter((delta) => isGivenBack(tables, delta)).map(({ id }) => id)),
+          byHand: handCreditsOf(tables, discounted.creditIds),
           corrected: correctedPeriodsOf(tables, discounted.creditIds),
           creditedCharges: creditedChargesOf(tables, discounted.creditIds),
           discounts: discountFactsOf(tables, discounted),

@@ -53,13 +53,14 @@ const closed = async (makesDrafts: boolean, draftMinutes: number): Promise<Close
     discountFacts: async () => undefined,
     correctedPeriods: async () => nothingCorrected,
     creditedCharges: async () => nothingCredited,
+    handCredits: async () => new Map(),
     commit: async (_shard, issue) => {
       const head = { number: 0, hash: '0'.repeat(64) };
       result = issue({
         head,
         numbering: [],
         alreadyBilled: new Set(),
-        givenBack: new Set(),
+        byHand: new Map(),
         corrected: nothingCorrected,
         creditedCharges: nothingCredited,
         draftIds: new Set(),

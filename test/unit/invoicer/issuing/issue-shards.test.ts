@@ -48,7 +48,7 @@ const organization = (count: number, more: Partial<IssuePorts> = {}) => {
     head: { number: 0, hash: '0'.repeat(64) },
     numbering: [],
     alreadyBilled: new Set(),
-    givenBack: new Set(),
+    byHand: new Map(),
     corrected: nothingCorrected,
     creditedCharges: nothingCredited,
     draftIds: new Set(),
@@ -72,6 +72,7 @@ const organization = (count: number, more: Partial<IssuePorts> = {}) => {
     linesBefore: async () => [],
     correctedPeriods: async () => nothingCorrected,
     creditedCharges: async () => nothingCredited,
+    handCredits: async () => new Map(),
     ratedLines: async () => [],
     invoiceGroups: async ({ shardNumber }) => {
       told.push(`read ${shardNumber}`);
