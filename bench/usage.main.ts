@@ -195,7 +195,8 @@ const measure = async (stack: Stack): Promise<Readonly<Record<string, Figures>>>
   };
 };
 
-const report = await withTemporaryStack({ settings: { MILLRACE_TOTALS_QUIET_SECONDS: `${quietSeconds}` } }, async (stack) => ({
+const settings = { MILLRACE_TOTALS_QUIET_SECONDS: `${quietSeconds}` };
+const report = await withTemporaryStack({ settings }, async (stack) => ({
   ...todayAndCommit(),
   machine: machineOf(stack.natsSyncAlways),
   events,

@@ -3,7 +3,6 @@
  * are put together to the results of the meter's fragment. Pure: text.
  */
 import type { Aggregation, MeterDefinition } from '#schemas/meter.ts';
-import type { Instant } from '#schemas/period.ts';
 
 export const dayMs = 86_400_000;
 export const quarterMs = 900_000;
@@ -32,9 +31,6 @@ export const hasTotals = ({ aggregation }: Pick<MeterDefinition, 'aggregation'>)
 
 export const keptCells = ({ aggregation }: Pick<MeterDefinition, 'aggregation'>): Kept => keptOf[aggregation] ?? [];
 
-/** Windows that begin and end with quarters of an hour hold cells whole. */
-export const isWhole = (instant: Instant): boolean => instant % quarterMs === 0;
-
 /**
  * What a cell of a group keeps, over the columns `one`, the value of an event or NULL,
  * `occurred_at` and `idempotency_key`.
@@ -59,6 +55,27 @@ export const cellSql = ({ aggregation }: Pick<MeterDefinition, 'aggregation'>): 
     case 'sum':
     case 'average':
       return { value: 'ifNull(sum(one), toInt256(0))' };
+    default:
+      return {};
+  }
+};
+
+/** What a group keeps of a day, over its cells: `events`, `unmeasured`, and what `cellSql` made. */
+export const daySql = ({ aggregation }: Pick<MeterDefinition, 'aggregation'>): Readonly<Record<string, string>> => {
+  const isMeasured = 'events > unmeasured';
+  switch (aggregation) {
+    case 'max':
+    case 'min':
+      return { value: `${aggregation}If(value, ${isMeasured})` };
+    case 'latest':
+      return Object.fromEntries(
+        ['value', 'at', 'key'].map((name) => [name, `argMaxIf(${name}, (at, key), ${isMeasured})`]),
+      );
+    case 'weighted_sum':
+      return { value: 'sum(value)', moment: 'sum(moment)' };
+    case 'sum':
+    case 'average':
+      return { value: 'sum(value)' };
     default:
       return {};
   }

@@ -104,7 +104,8 @@ const carriedSql = (wanted: UsageWanted, bindings: Bindings): string => {
     )`;
   const length = `(transform(window_start, ${starts}, ${bindings.integers(endsOf(wanted))}) - window_start)`;
   return `
-SELECT ${frame(wanted).join(', ')}, toString(inside + carried * ${length}) AS result_area, toString(counted) AS all_events,
+SELECT ${frame(wanted).join(', ')}, toString(inside + carried * ${length}) AS result_area,
+  toString(counted) AS all_events,
   toString(unusable) AS all_unmeasured
 FROM (
   SELECT ${place}, sum(one.3) AS inside, sum(one.4) AS counted, sum(one.5) AS unusable,

@@ -1,7 +1,8 @@
 /**
  * The rows that usage is put together from: single events, and the cells of totals. Both have `window_start`, the
  * groups, `events`, `unmeasured` and `value` (NULL where nothing was measured), for the latest `latest_at` and
- * `latest_key`, and for levels `area`: what the row changes of the area under the level until its window ends. Pure: text.
+ * `latest_key`, and for levels `area`: what the row changes of the area under the level until its window ends.
+ * Pure: text.
  */
 import type { Instant } from '#schemas/period.ts';
 import type { Bindings } from './bindings.ts';
@@ -110,10 +111,15 @@ export const cellRowsSql = (wanted: UsageWanted, bindings: Bindings): string => 
   const [from, to] = [bindings.bind(firstRead(wanted), 'Int64'), bindings.bind(period.end, 'Int64')];
   const property = (path: string): string => `g_${meter.groupBy.indexOf(path)}`;
   const kept = keptCells(meter);
-  const arrays = ['group', 'quarter', 'events', 'unmeasured', ...kept].map((name) => `cell_${name}`);
+  const ofDay = totals?.unit === 'day';
+  const columns = ['events', 'unmeasured', ...kept];
+  const arrays = ['group', ...(ofDay ? [] : ['quarter']), ...columns].map((name) => `cell_${name}`);
+  const stored = ofDay
+    ? ['arrayEnumerate(groups) AS cell_group', ...columns.map((name) => `group_${name} AS cell_${name}`)]
+    : arrays;
   const isMeasured = 'cell_events > cell_unmeasured';
   const value = kept.includes('value') ? `if(${isMeasured}, cell_value, NULL)` : 'CAST(NULL AS Nullable(Int256))';
-  const begin = `day_ms + cell_quarter * ${quarterMs}`;
+  const begin = ofDay ? 'day_ms' : `day_ms + cell_quarter * ${quarterMs}`;
   const isInside = carried ? `at >= ${from}` : '1';
   const shape = columnsOf(wanted, {
     events: `if(${isInside}, cell_events, 0)`,
@@ -130,15 +136,22 @@ export const cellRowsSql = (wanted: UsageWanted, bindings: Bindings): string => 
   const days = bindings.integers(dayNumbers(totals?.daysOfEvents ?? []));
   const version = bindings.bind(totals?.meterVersion ?? '', 'String');
   const rows = `
-        SELECT customer, toInt64(day) * ${dayMs} AS day_ms, groups, ${arrays.join(', ')}
+        SELECT customer, toInt64(day) * ${dayMs} AS day_ms, groups, ${stored.join(', ')}
         FROM usage_totals FINAL
         WHERE tenant = {tenant:String} AND meter_version = ${version} ${ofCustomers(wanted)}
-          ${carried ? '' : `AND day >= toDate(intDiv(${from}, ${dayMs}))`} AND day <= toDate(intDiv(${to} - 1, ${dayMs}))
+          ${carried ? '' : `AND day >= toDate(intDiv(${from}, ${dayMs}))`}
+          AND day <= toDate(intDiv(${to} - 1, ${dayMs}))
           AND NOT has(${days}, toInt64(day)) ${firstCustomerSql(wanted, bindings)}
           AND throwIf(NOT has(${days}, toInt64(day)) AND day_sequence > {watermark:UInt64}, '${movedMessage}') = 0`;
+  const selected = [
+    ...windowColumns(wanted, bindings, from),
+    ...groupColumns(wanted, bindings, property),
+    `${value} AS value`,
+    ...shape,
+  ];
   const groups = meter.groupBy.map((_, index) => `groups[cell_group][${index + 1}] AS g_${index}`);
   return `
-    SELECT ${[...windowColumns(wanted, bindings, from), ...groupColumns(wanted, bindings, property), `${value} AS value`, ...shape].join(', ')}
+    SELECT ${selected.join(', ')}
     FROM (
       SELECT ${['customer', 'day_ms', `${begin} AS at`, ...groups, ...arrays].join(', ')}
       FROM (${rows}

@@ -3,6 +3,8 @@ import type { Filter } from '#schemas/filter.ts';
 import type { Meter } from '#schemas/meter.ts';
 import type { Instant, Period } from '#schemas/period.ts';
 
+export type TotalsUnit = 'day' | 'quarter';
+
 export type UsageWanted = {
   readonly tenant: string;
   /** The highest stream sequence that counts. The same watermark gives the same answer for ever. */
@@ -28,8 +30,15 @@ export type UsageWanted = {
   /** Where the page before ended: the window and the group of its last row. */
   readonly after: { readonly windowStart: number | null; readonly group: readonly (string | null)[] } | null;
   readonly limit: number;
-  /** Read from totals, but for the days (UTC, by their begin) that these do not hold. Absent: from events alone. */
-  readonly totals?: { readonly meterVersion: string; readonly daysOfEvents: readonly Instant[] };
+  /**
+   * Read from totals, but for the days (UTC, by their begin, ascending) that these do not hold; the others are held by
+   * windows whole, or only quarters of an hour are. Absent: from events alone.
+   */
+  readonly totals?: {
+    readonly meterVersion: string;
+    readonly unit: TotalsUnit;
+    readonly daysOfEvents: readonly Instant[];
+  };
 };
 
 /** The end of each window: where the next one begins. */

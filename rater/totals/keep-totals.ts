@@ -4,7 +4,7 @@
  * its events. The order of effects:
  *
  *   1. ask up to which sequence everything is stored and checked, and which meter versions there are;
- *   2. ask the store which events have changed since the look before; a version that was not looked at is looked at whole;
+ *   2. ask the store which events have changed since the look before; a new version is looked at whole;
  *   3. write down the days of a version that are due, each with the state that it is in;
  *   4. make their totals from events up to that sequence, piece by piece, each beside the state that it was made of.
  *
@@ -25,7 +25,7 @@ export type KeepPorts = {
   readonly readChanged: (sinceMs: number | undefined) => Promise<Changed>;
   /** Writes down what is due; resolves with its pieces, in order. */
   readonly writeDue: (wanted: DueWanted) => Promise<readonly DuePiece[]>;
-  readonly make: (of: KeptMeter & { readonly watermark: bigint }, batch: string, piece: number) => Promise<void>;
+  readonly make: (of: KeptMeter & { readonly watermark: bigint }, batch: string, piece: DuePiece) => Promise<void>;
   readonly forget: (batch: string) => Promise<void>;
   /** A name that no other batch has. */
   readonly newBatch: () => string;
@@ -122,7 +122,7 @@ export const createKeepTotals = (limits: KeepLimits, ports: KeepPorts): (() => P
     const elapsed = ports.stopwatch();
     try {
       if (next) {
-        await ports.make(of, batch, next.piece);
+        await ports.make(of, batch, next);
         ports.report.made(next, elapsed());
       }
       if (others.length === 0) await ports.forget(batch);

@@ -4,13 +4,22 @@
  */
 import type { MeterVersion } from '#schemas/stored-meter.ts';
 import { createBindings } from '../aggregate/bindings.ts';
-import { cellSql, cellsMax, dayMs, quarterMs } from '../aggregate/cells.ts';
+import { cellSql, cellsMax, dayMs, daySql, quarterMs } from '../aggregate/cells.ts';
 import { countedSql, valueSql } from '../aggregate/meter-columns.ts';
 import { finalByPartition } from '../aggregate/quantity-query.ts';
 import { standingCondition } from '../aggregate/standing.ts';
 
-/** Days that are made by one statement, and the events of them that are stored. */
-export type DuePiece = { readonly piece: number; readonly days: number; readonly events: number };
+/**
+ * Days that are made by one statement, how many, between which (in days since 1970), and the events of them that are
+ * stored.
+ */
+export type DuePiece = {
+  readonly piece: number;
+  readonly days: number;
+  readonly firstDay: number;
+  readonly lastDay: number;
+  readonly events: number;
+};
 
 export type DueWanted = {
   readonly tenant: string;
@@ -82,7 +91,8 @@ FROM (
 
 /** The pieces of a batch, in order. */
 export const piecesStatement = (batch: string) => ({
-  query: `SELECT piece, toUInt32(count()) AS days, toString(sum(day_rows)) AS events FROM usage_due
+  query: `SELECT piece, toUInt32(count()) AS days, toUInt32(min(day)) AS firstDay, toUInt32(max(day)) AS lastDay,
+    toString(sum(day_rows)) AS events FROM usage_due
     WHERE batch = {batch:String} GROUP BY piece ORDER BY piece`,
   params: { batch },
 });
@@ -97,7 +107,7 @@ const groupBytesMax = 500_000_000;
 export const makeStatement = (
   { tenant, meter, watermark }: { readonly tenant: string; readonly meter: MeterVersion; readonly watermark: bigint },
   batch: string,
-  piece: number,
+  piece: DuePiece,
 ) => {
   const bindings = createBindings();
   const counted = countedSql(meter, bindings);
@@ -105,24 +115,40 @@ export const makeStatement = (
   const groups = meter.groupBy.map(bindings.property);
   const cells = cellSql(meter);
   const kept = Object.keys(cells);
+  const ofDay: Readonly<Record<string, string>> = {
+    events: 'sum(events)',
+    unmeasured: 'sum(unmeasured)',
+    ...daySql(meter),
+  };
+  const dayColumns = Object.keys(ofDay);
   const latest = meter.aggregation === 'latest' ? ['idempotency_key'] : [];
-  const due =
-    'SELECT customer, day, day_rows, day_sequence FROM usage_due WHERE batch = {batch:String} AND piece = {piece:UInt16}';
+  const due = `SELECT customer, day, day_rows, day_sequence FROM usage_due
+  WHERE batch = {batch:String} AND piece = {piece:UInt16}`;
   const columns = ['quarter', 'events', 'unmeasured', ...kept];
   const flat = (column: string): string => `arrayFlatten(groupArray(all_${column}))`;
+  const made = [
+    'groups',
+    'all_group',
+    ...columns.map((column) => `made_${column}`),
+    ...dayColumns.map((column) => `made_day_${column}`),
+  ];
   const query = `
 INSERT INTO usage_totals (tenant, meter_version, customer, day, day_rows, day_sequence, is_kept, groups, cell_group,
-  ${columns.map((column) => `cell_${column}`).join(', ')})
+  ${columns.map((column) => `cell_${column}`).join(', ')},
+  ${dayColumns.map((column) => `group_${column}`).join(', ')})
 WITH due AS (${due})
-SELECT {tenant:String}, {meterVersion:String}, due.customer, due.day, day_rows, day_sequence, length(all_group) <= ${cellsMax},
-  ${['groups', 'all_group', ...columns.map((column) => `made_${column}`)].map((column) => `if(length(all_group) <= ${cellsMax}, ${column}, [])`).join(', ')}
+SELECT {tenant:String}, {meterVersion:String}, due.customer, due.day, day_rows, day_sequence,
+  length(all_group) <= ${cellsMax},
+  ${made.map((column) => `if(length(all_group) <= ${cellsMax}, ${column}, [])`).join(', ')}
 FROM due LEFT JOIN (
   SELECT customer, day, groupArray(g) AS groups,
     arrayFlatten(arrayMap((quarters, place) -> arrayWithConstant(length(quarters), toUInt32(place)),
       groupArray(all_quarter) AS quarters_of, arrayEnumerate(quarters_of))) AS all_group,
-    ${columns.map((column) => `${flat(column)} AS made_${column}`).join(', ')}
+    ${columns.map((column) => `${flat(column)} AS made_${column}`).join(', ')},
+    ${dayColumns.map((column) => `groupArray(day_${column}) AS made_day_${column}`).join(', ')}
   FROM (
-    SELECT customer, day, g, ${columns.map((column) => `groupArray(${column}) AS all_${column}`).join(', ')}
+    SELECT customer, day, g, ${columns.map((column) => `groupArray(${column}) AS all_${column}`).join(', ')},
+      ${dayColumns.map((column) => `${ofDay[column]} AS day_${column}`).join(', ')}
     FROM (
       SELECT customer, day, g, quarter, count() AS events, countIf(isNull(one)) AS unmeasured
         ${kept.map((column) => `, ${cells[column]} AS ${column}`).join('')}
@@ -133,11 +159,12 @@ FROM due LEFT JOIN (
         FROM (
           SELECT ${['event', 'customer', 'occurred_at', ...latest, ...bindings.columns()].join(', ')}
           FROM usage_events FINAL
-          PREWHERE tenant = {tenant:String} AND event IN {events:Array(String)} 
-            AND toDate(occurred_at) >= (SELECT min(day) FROM due) AND toDate(occurred_at) <= (SELECT max(day) FROM due)
+          PREWHERE tenant = {tenant:String} AND event IN {events:Array(String)}
+            AND occurred_at >= fromUnixTimestamp64Milli({start:Int64}, 'UTC')
+            AND occurred_at < fromUnixTimestamp64Milli({end:Int64}, 'UTC')
             AND (customer, toDate(occurred_at)) IN (SELECT customer, day FROM due)
             AND stream_sequence <= {watermark:UInt64}
-          WHERE true ${standingCondition({ customers: false, start: false, end: false })}
+          WHERE true ${standingCondition({ customers: false })}
         )
         WHERE ${counted}
       )
@@ -157,7 +184,9 @@ FROM due LEFT JOIN (
       events: [meter.event],
       watermark: watermark.toString(),
       batch,
-      piece,
+      piece: piece.piece,
+      start: piece.firstDay * dayMs,
+      end: (piece.lastDay + 1) * dayMs,
       ...bindings.params(),
     },
     settings: {

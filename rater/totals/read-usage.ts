@@ -1,18 +1,18 @@
 /**
- * The use case of reading a meter's usage: from totals where these hold, from events else, and from both where some days
- * of it have changed since. Either way gives the same answer to the last digit.
+ * The use case of reading a meter's usage: from totals where these hold, from events else, and from both where some
+ * days of it have changed since. Either way gives the same answer to the last digit.
  */
 import type { Instant } from '#schemas/period.ts';
 import type { MeterVersion } from '#schemas/stored-meter.ts';
 import { type UsageRow, type UsageStatement, usageFromRows, usageStatement } from '../aggregate/usage-query.ts';
 import { isCarried, type UsageWanted } from '../aggregate/usage-wanted.ts';
 import {
-  cutDays,
   type DaysStatement,
   daysFromRows,
   daysStatement,
   type EventsReason,
   eventsReason,
+  unitOf,
 } from './total-days.ts';
 
 export type AskedUsage = Omit<UsageWanted, 'totals' | 'meter'> & { readonly meter: MeterVersion };
@@ -31,13 +31,17 @@ export type ReadPorts = {
   readonly report: { readonly way: (way: UsageWay) => void; readonly fault: (error: unknown) => void };
 };
 
-/** Of all that is asked, days that totals do not hold; a window that begins within a quarter of an hour is none. */
-const readDaysOfEvents = async ({ read }: ReadPorts, wanted: AskedUsage): Promise<Instant[]> => {
-  const { meter, period, windowStarts } = wanted;
+/** Of all that is asked, the days that totals do not hold, and those that are cut. */
+const readDaysOfEvents = async (
+  { read }: ReadPorts,
+  wanted: AskedUsage,
+  cut: readonly Instant[],
+): Promise<Instant[]> => {
+  const { meter } = wanted;
   const { event, versionId: meterVersion } = meter;
   const statement = daysStatement({ ...wanted, event, meterVersion, readsBefore: isCarried(wanted) });
   const stale = daysFromRows(await read<{ number: string }>(statement));
-  return [...new Set([...stale, ...cutDays(period, windowStarts)])].sort((a, b) => a - b);
+  return [...new Set([...stale, ...cut])].sort((a, b) => a - b);
 };
 
 export const createReadMeterUsage = (ports: ReadPorts): ((wanted: AskedUsage) => Promise<UsageRead>) => {
@@ -51,8 +55,9 @@ export const createReadMeterUsage = (ports: ReadPorts): ((wanted: AskedUsage) =>
     const reason = eventsReason(wanted.meter, wanted);
     if (reason !== undefined) return await fromEvents(wanted, reason);
     try {
-      const daysOfEvents = await readDaysOfEvents(ports, wanted);
-      const totals = { meterVersion: wanted.meter.versionId, daysOfEvents };
+      const { unit, cut } = unitOf(wanted.period, wanted.windowStarts);
+      const daysOfEvents = await readDaysOfEvents(ports, wanted, cut);
+      const totals = { meterVersion: wanted.meter.versionId, unit, daysOfEvents };
       return { rows: await rowsOf({ ...wanted, totals }), way: { from: 'totals', daysOfEvents } };
     } catch (error) {
       if (!ports.isOfTotals(error)) throw error;

@@ -3,13 +3,14 @@
  * has the very state that they were made of, and nothing of it is of a later sequence: whatever came since, late, twice
  * or as a void, has given it another state. Pure: text and parameters.
  */
-import { conditionsOf, type Filter } from '#schemas/filter.ts';
+import { conditionsOf } from '#schemas/filter.ts';
 import type { Meter } from '#schemas/meter.ts';
 import type { Instant, Period } from '#schemas/period.ts';
 import { dayMs, hasTotals, quarterMs } from '../aggregate/cells.ts';
+import type { TotalsUnit, UsageWanted } from '../aggregate/usage-wanted.ts';
 
 /** Why usage is read from its events, all of it: the word of an explanation. */
-export type EventsReason = 'aggregation' | 'filter' | 'windows' | 'range';
+export type EventsReason = 'customer' | 'aggregation' | 'filter' | 'windows' | 'range';
 
 /** Days before and behind are no days to the store. */
 const [firstDay, endDay]: [Instant, Instant] = [Date.UTC(1970, 0, 2), Date.UTC(2149, 0, 1)];
@@ -17,12 +18,10 @@ const [firstDay, endDay]: [Instant, Instant] = [Date.UTC(1970, 0, 2), Date.UTC(2
 /** What totals can't answer for any day; undefined for what they can. */
 export const eventsReason = (
   meter: Meter,
-  {
-    period,
-    windowStarts,
-    filter,
-  }: { readonly period: Period; readonly windowStarts: readonly Instant[] | null; readonly filter: Filter | null },
+  { customers, period, windowStarts, filter }: Pick<UsageWanted, 'customers' | 'period' | 'windowStarts' | 'filter'>,
 ): EventsReason | undefined => {
+  // A statement costs the store more than a customer's events do, and totals take two.
+  if (customers !== null) return 'customer';
   if (!hasTotals(meter)) return 'aggregation';
   if (filter && conditionsOf(filter).some(({ property }) => !meter.groupBy.includes(property))) return 'filter';
   if (period.start < firstDay || period.end > endDay) return 'range';
@@ -33,10 +32,24 @@ export const eventsReason = (
 
 const dayOf = (instant: Instant): Instant => Math.floor(instant / dayMs) * dayMs;
 
-/** Days that hold an instant at which the period or a window begins or ends within a quarter of an hour. */
-export const cutDays = (period: Period, windowStarts: readonly Instant[] | null): Instant[] => [
-  ...new Set([period.start, period.end, ...(windowStarts ?? [])].filter((at) => at % quarterMs !== 0).map(dayOf)),
+/** The days within which the period or a window begins or ends, other than with a unit. */
+const cutDays = (period: Period, windowStarts: readonly Instant[] | null, unitMs: number): Instant[] => [
+  ...new Set([period.start, period.end, ...(windowStarts ?? [])].filter((at) => at % unitMs !== 0).map(dayOf)),
 ];
+
+/**
+ * Whether windows hold days whole, but for those in which the period begins and ends, or quarters of an hour; and the
+ * days that are cut all the same.
+ */
+export const unitOf = (
+  period: Period,
+  windowStarts: readonly Instant[] | null,
+): { readonly unit: TotalsUnit; readonly cut: readonly Instant[] } => {
+  const days = cutDays(period, windowStarts, dayMs);
+  return days.length <= 2
+    ? { unit: 'day', cut: days }
+    : { unit: 'quarter', cut: cutDays(period, windowStarts, quarterMs) };
+};
 
 export type DaysWanted = {
   readonly tenant: string;

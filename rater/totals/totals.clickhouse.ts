@@ -2,7 +2,7 @@
 import type { ClickHouseClient } from '@clickhouse/client';
 import { type ClickHouseStatement, readRows } from '#platform/stores/clickhouse.ts';
 import type { KeepPorts } from './keep-totals.ts';
-import { dueStatement, makeStatement, piecesStatement } from './make-totals.ts';
+import { type DuePiece, dueStatement, makeStatement, piecesStatement } from './make-totals.ts';
 
 /** One core of the store at most: whoever asks for usage has the others. */
 const aside = { max_threads: 1 } as const;
@@ -10,7 +10,8 @@ const aside = { max_threads: 1 } as const;
 const changedStatement = (sinceMs: number | undefined) =>
   sinceMs === undefined
     ? 'SELECT DISTINCT tenant, event FROM usage_days WHERE false'
-    : "SELECT DISTINCT tenant, event FROM usage_days WHERE changed_at >= fromUnixTimestamp64Milli({since:Int64}, 'UTC')";
+    : `SELECT DISTINCT tenant, event FROM usage_days
+      WHERE changed_at >= fromUnixTimestamp64Milli({since:Int64}, 'UTC')`;
 
 export const createTotals = (
   clickhouse: ClickHouseClient,
@@ -39,11 +40,11 @@ export const createTotals = (
     writeDue: async (wanted) => {
       const { query, params } = dueStatement(wanted);
       await run({ query, params, settings: { max_partitions_per_insert_block: '0' } });
-      const rows = await readRows<{ piece: number; days: number; events: string }>(
+      const rows = await readRows<Omit<DuePiece, 'events'> & { events: string }>(
         clickhouse,
         piecesStatement(wanted.batch),
       );
-      return rows.map(({ piece, days, events }) => ({ piece, days, events: Number(events) }));
+      return rows.map((row) => ({ ...row, events: Number(row.events) }));
     },
     make: (of, batch, piece) => run(makeStatement(of, batch, piece)),
     forget: (batch) => run({ query: 'ALTER TABLE usage_due DROP PARTITION {batch:String}', params: { batch } }),

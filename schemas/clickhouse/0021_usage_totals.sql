@@ -1,6 +1,6 @@
 -- What a version of a meter makes of one day (UTC) of a customer, and the state of the day (usage_days) that it was made of: it holds while the day has that state.
 -- One row holds all of the day, so one that is made anew takes its place whole. A cell is what a quarter of an hour has of one group: quarters serve every time zone
--- whose offset is whole quarters. Arrays of cells that the aggregation has no use for are empty.
+-- whose offset is whole quarters. What a group has of the whole day stands beside its cells. Arrays that the aggregation has no use for are empty.
 CREATE TABLE IF NOT EXISTS usage_totals (
   tenant         LowCardinality(String),
   meter_version  LowCardinality(String),
@@ -12,6 +12,12 @@ CREATE TABLE IF NOT EXISTS usage_totals (
   is_kept        UInt8,
   -- values of the meter's group_by, in its order
   groups         Array(Array(Nullable(String))),
+  group_events   Array(UInt64),
+  group_unmeasured Array(UInt64),
+  group_value    Array(Int256),
+  group_moment   Array(Int256),
+  group_at       Array(Int64),
+  group_key      Array(String),
   -- place in groups, from 1
   cell_group     Array(UInt32),
   cell_quarter   Array(UInt8),

@@ -82,7 +82,7 @@ const UsageExplanation = Type.Union(
         from: Type.Literal('totals'),
         days_of_events: Type.Array(Type.String({ format: 'date' }), {
           description:
-            'Days (UTC) that were read from their events: they have changed since their totals were made, a window begins or ends within a quarter of an hour of them, or they have too many groups.',
+            'Days (UTC) that were read from their events: they have changed since their totals were made, a window begins or ends within them, or they have too many groups.',
         }),
       },
       closed,
@@ -90,9 +90,9 @@ const UsageExplanation = Type.Union(
     Type.Object(
       {
         from: Type.Literal('events'),
-        reason: Type.Enum(['aggregation', 'filter', 'windows', 'range', 'fault'], {
+        reason: Type.Enum(['customer', 'aggregation', 'filter', 'windows', 'range', 'fault'], {
           description:
-            'Why no totals can answer: of the aggregation none are kept; the filter is over a property that is not in the `group_by` of the meter; windows are shorter than a quarter of an hour; the period reaches out of 1970 to 2148; the totals could not be read.',
+            'Why no totals answer: one customer is asked for; of the aggregation none are kept; the filter is over a property that is not in the `group_by` of the meter; windows are shorter than a quarter of an hour; the period reaches out of 1970 to 2148; the totals could not be read.',
         }),
       },
       closed,

@@ -74,6 +74,12 @@ const technical: readonly Technical[] = [
   { path: 'invoicer/clocks/test-clocks.postgres.ts', times: 3, because: rowsOfWork },
   { path: 'invoicer/issuing/invoices.postgres.ts', times: 2, because: rowsOfWork },
   { path: 'invoicer/periods/closings.postgres.ts', times: 4, because: `${rowsOfWork}; gauges` },
+  {
+    path: 'rater/totals/make-totals.ts',
+    times: 2,
+    because: 'how long a day rests, by the clock that dated its change',
+  },
+  { path: 'rater/totals/totals.clickhouse.ts', times: 1, because: 'the same' },
   { path: 'rater/run/billing-runs.postgres.ts', times: 3, because: rowsOfWork },
   { path: 'rater/run/cut-deltas.postgres.ts', times: 1, because: rowsOfWork },
   { path: 'rater/run/late-periods.postgres.ts', times: 2, because: rowsOfWork },

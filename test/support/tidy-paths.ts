@@ -122,6 +122,8 @@ export const useCases = new Set([
   'invoicer/periods/close-jobs.ts',
   'rater/run/look-for-late-usage.ts',
   'rater/run/rate-period.ts',
+  'rater/totals/keep-totals.ts',
+  'rater/totals/read-usage.ts',
   'rater/run/rate-shard.ts',
   'rater/simulate/rate-simulation.ts',
   'rater/verify/rate-again.ts',

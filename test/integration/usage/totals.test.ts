@@ -23,6 +23,7 @@ beforeAll(async () => {
     property: 'n',
     group_by: ['model'],
   };
+  await pipeline.api('POST', '/v1/customers', { external_id: 'acme', name: 'Acme' });
   meterId = (await pipeline.api('POST', '/v1/meters', meter)).body.id;
 });
 afterAll(() => pipeline?.stop());
@@ -95,6 +96,7 @@ it('[I29] is told from totals once a day rests, from events after it has changed
 });
 
 it.each([
+  ['customer', `${span}&customer_id=acme`],
   ['windows', `${span.replace(iso(end), iso(start + 3_600_000))}&window=minute`],
   ['filter', `${span}&filter=${encodeURIComponent('{"property":"n","operator":"exists","value":true}')}`],
 ])('says why it is told from events: %s', async (reason, query) => {
