@@ -32,8 +32,8 @@ export const hasTotals = ({ aggregation }: Pick<MeterDefinition, 'aggregation'>)
 export const keptCells = ({ aggregation }: Pick<MeterDefinition, 'aggregation'>): Kept => keptOf[aggregation] ?? [];
 
 /**
- * What a cell of a group keeps, over the columns `one`, the value of an event or NULL,
- * `occurred_at` and `idempotency_key`.
+ * What a cell of a group keeps, over the columns `one`, the value of an event or NULL, `occurred_at` and
+ * `idempotency_key`.
  */
 export const cellSql = ({ aggregation }: Pick<MeterDefinition, 'aggregation'>): Readonly<Record<string, string>> => {
   const latest = (what: string): string => `argMaxIf(${what}, (occurred_at, idempotency_key), isNotNull(one))`;
@@ -83,8 +83,7 @@ export const daySql = ({ aggregation }: Pick<MeterDefinition, 'aggregation'>): R
 
 /**
  * The results of the meter's fragment, under its names, over rows of cells and events: `events`, `unmeasured`, `value`
- * (NULL where nothing was measured), and for the latest
- * `latest_at` and `latest_key`.
+ * (NULL where nothing was measured), and for the latest `latest_at` and `latest_key`.
  */
 export const mergedResults = ({ aggregation }: Pick<MeterDefinition, 'aggregation'>): Record<string, string> => {
   const measured = 'toString(sum(events) - sum(unmeasured))';
