@@ -3,8 +3,9 @@
  * Nothing waits for it, and nothing depends on it but how long an answer takes: a day that it has not made is read from
  * its events. The order of effects:
  *
- *   1. ask up to which sequence everything is stored and checked, and which meter versions there are;
- *   2. ask the store which events have changed since the look before; a new version is looked at whole;
+ *   1. ask up to which sequence everything is stored and checked;
+ *   2. ask the store who has usage and what of it has changed since the look before, and which meter versions
+ *      these have; a new version is looked at whole;
  *   3. write down the days of a version that are due, each with the state that it is in;
  *   4. make their totals from events up to that sequence, piece by piece, each beside the state that it was made of.
  *
@@ -20,8 +21,8 @@ export type KeepPorts = {
   /** Everything up to it is stored and checked. */
   readonly readChecked: () => Promise<bigint>;
   /** Versions that are asked for: the newest of each meter, and those that plans are bound to. */
-  readonly readMeters: () => Promise<readonly KeptMeter[]>;
-  /** The store's time, and what has changed since an instant of it; without one, nothing. */
+  readonly readMeters: (tenants: readonly string[]) => Promise<readonly KeptMeter[]>;
+  /** The store's time, who has usage, and what has changed since an instant of it; without one, nothing. */
   readonly readChanged: (sinceMs: number | undefined) => Promise<Changed>;
   /** Writes down what is due; resolves with its pieces, in order. */
   readonly writeDue: (wanted: DueWanted) => Promise<readonly DuePiece[]>;
@@ -40,6 +41,7 @@ export type KeepPorts = {
 
 export type Changed = {
   readonly nowMs: number;
+  readonly tenants: readonly string[];
   readonly events: readonly { readonly tenant: string; readonly event: string }[];
 };
 
@@ -74,8 +76,8 @@ export const createKeepTotals = (limits: KeepLimits, ports: KeepPorts): (() => P
   /** Steps 1 and 2. */
   const lookAround = async (): Promise<Look> => {
     const watermark = await ports.readChecked();
-    const meters = await ports.readMeters();
-    const { nowMs, events } = await ports.readChanged(before);
+    const { nowMs, tenants, events } = await ports.readChanged(before);
+    const meters = await ports.readMeters(tenants);
     // What runs may have been left alone for so long.
     before = nowMs - Math.max(limits.quietMs.over, limits.quietMs.running);
     const changed = new Set(events.map(({ tenant, event }) => eventOf(tenant, event)));

@@ -35,7 +35,12 @@ export const createTotals = (
         params: sinceMs === undefined ? {} : { since: sinceMs },
         settings: aside,
       });
-      return { nowMs: Number(clock?.now), events };
+      const tenants = await readRows<{ tenant: string }>(clickhouse, {
+        query: 'SELECT DISTINCT tenant FROM usage_days',
+        params: {},
+        settings: aside,
+      });
+      return { nowMs: Number(clock?.now), tenants: tenants.map(({ tenant }) => tenant), events };
     },
     writeDue: async (wanted) => {
       const { query, params } = dueStatement(wanted);
