@@ -66,8 +66,8 @@ export const MeterUsageQuery = Type.Object(
     ),
     format: Type.Optional(Type.Enum(['json', 'csv'], { default: 'json' })),
     explain: Type.Optional(
-      Type.Enum(['true', 'false'], {
-        default: 'false',
+      Type.Boolean({
+        default: false,
         description: 'Tell whether totals or events answered, and why. It changes no number.',
       }),
     ),
@@ -85,7 +85,7 @@ const UsageExplanation = Type.Union(
             'Days (UTC) that were read from their events: they have changed since their totals were made, a window begins or ends within them, or they have too many groups.',
         }),
       },
-      closed,
+      { ...closed, title: 'UsageFromTotals' },
     ),
     Type.Object(
       {
@@ -95,7 +95,7 @@ const UsageExplanation = Type.Union(
             'Why no totals answer: one customer is asked for; of the aggregation none are kept; the filter is over a property that is not in the `group_by` of the meter; windows are shorter than a quarter of an hour; the period reaches out of 1970 to 2148; the totals could not be read.',
         }),
       },
-      closed,
+      { ...closed, title: 'UsageFromEvents' },
     ),
   ],
   { title: 'UsageExplanation' },

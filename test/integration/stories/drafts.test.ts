@@ -1,8 +1,7 @@
 /** Stories of drafts by a test clock: what comes in while an invoice waits, and what comes too late. */
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
-import { type Pipeline, until } from '../../support/pipeline.ts';
+import { type Pipeline, startPipeline, until } from '../../support/pipeline.ts';
 import { expectRatedAgain } from '../../support/rated-again.ts';
-import { sharedPipeline } from '../../support/shared-pipeline.ts';
 import { call, flat, calls as metered, newPlan } from '../../support/story-parts.ts';
 import { unique } from '../../support/tenants.ts';
 import { type Life, lifeFrom, type Sandbox, sandboxOf } from '../../support/test-clock.ts';
@@ -10,7 +9,8 @@ import { type Life, lifeFrom, type Sandbox, sandboxOf } from '../../support/test
 let pipeline: Pipeline;
 let sandbox: Sandbox;
 beforeAll(async () => {
-  pipeline = await sharedPipeline(inject('serverUrls'));
+  // The watermark of a draft is that of the run which issues it while nobody else sends events.
+  pipeline = await startPipeline(inject('serverUrls'));
   sandbox = await sandboxOf(pipeline);
   await sandbox.made('/v1/meters', { code: 'calls', name: 'Calls', event: 'call', aggregation: 'count' });
 });

@@ -5,9 +5,9 @@
 
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import type { UsageEvent } from '#schemas/usage-event.ts';
-import { type Pipeline, until } from '../../support/pipeline.ts';
+import { parts } from '../../support/parts.ts';
+import { type Pipeline, startPipeline, until } from '../../support/pipeline.ts';
 import { openRawMessages } from '../../support/raw-messages.ts';
-import { sharedPipeline } from '../../support/shared-pipeline.ts';
 import { addTenant, firstTenant } from '../../support/tenants.ts';
 
 let pipeline: Pipeline;
@@ -51,7 +51,7 @@ const told = ({ items }: { items: any[] }) =>
   items.map(({ window_start, group, quantity }) => [window_start, ...Object.values(group), quantity]);
 
 beforeAll(async () => {
-  pipeline = await sharedPipeline(inject('serverUrls'));
+  pipeline = await startPipeline(inject('serverUrls'), {}, { services: parts.usage });
   const { organizationId: tenant } = await firstTenant(pipeline);
   const post = async (path: string, body: object) => {
     const answer = await pipeline.api('POST', path, body);
