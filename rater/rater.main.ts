@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { stopwatch, systemClock } from '#platform/process/clock.ts';
 import { createFailPoint } from '#platform/process/fail-point.ts';
 import { runWorker } from '#platform/start/run-worker.ts';
+import { readCheckedSequence } from '#platform/stores/checked-sequence.postgres.ts';
 import { billingChannels } from '#schemas/billing-run.ts';
 import { simulationChannels } from '#schemas/simulation.ts';
 import { failAtRate } from './fail-points.ts';
@@ -21,7 +22,7 @@ import { advanceSimulation, rateSimulationShard, type SimulatePorts } from './si
 import { createReadMonth } from './simulate/simulated-month.postgres.ts';
 import { createSimulations } from './simulate/simulations.postgres.ts';
 import { createKeepTotals } from './totals/keep-totals.ts';
-import { createReadChecked, createReadMeters } from './totals/kept-meters.postgres.ts';
+import { createReadMeters } from './totals/kept-meters.postgres.ts';
 import { observeTotals } from './totals/observe-totals.ts';
 import { createTotals } from './totals/totals.clickhouse.ts';
 
@@ -76,7 +77,7 @@ await runWorker('rater', options, ({ config, log, metrics, tracer, nats, clickho
     { quietMs: { over: quietMs, running: 20 * quietMs }, daysMax: totalDaysMax, eventsMax: totalEventsMax },
     {
       ...createTotals(clickhouse),
-      readChecked: createReadChecked(postgres, config.streamName),
+      readChecked: () => readCheckedSequence(postgres, config.streamName),
       readMeters: createReadMeters(postgres),
       newBatch: randomUUID,
       report: observeTotals(metrics),

@@ -15,12 +15,8 @@ import {
   type StatementRow,
   wholeOf,
 } from '../../rater/aggregate/quantity-query.ts';
-import {
-  type AskedUsage,
-  createReadMeterUsage,
-  type ReadPorts,
-  type UsageRead,
-} from '../../rater/totals/read-usage.ts';
+import { createReadMeterUsage, type ReadPorts, type UsageRead } from '../../rater/totals/read-usage.ts';
+import type { AskedUsage } from '../../rater/totals/total-days.ts';
 import { coalesceReads } from './coalesce-reads.ts';
 
 type QuantitiesWanted = {

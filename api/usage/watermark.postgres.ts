@@ -3,6 +3,7 @@
  * came before it.
  */
 import type { Clock } from '#platform/process/clock.ts';
+import { readCheckedSequence } from '#platform/stores/checked-sequence.postgres.ts';
 import type { Db } from '../route/define-route.ts';
 
 export type ReadWatermark = (db: Db) => Promise<bigint>;
@@ -10,13 +11,8 @@ export type ReadWatermark = (db: Db) => Promise<bigint>;
 /** 0 where nothing was checked yet. */
 export const createReadWatermark =
   (streamName: string): ReadWatermark =>
-  async (db) => {
-    const { rows } = await db.query<{ checked_sequence: bigint }>(
-      'SELECT checked_sequence FROM identity_checks WHERE stream = $1',
-      [streamName],
-    );
-    return rows[0]?.checked_sequence ?? 0n;
-  };
+  (db) =>
+    readCheckedSequence(db, streamName);
 
 /** `wanted` is what a caller names as text, where one is named. */
 export type RecentWatermark = (db: Db, wanted: string | undefined) => Promise<bigint>;

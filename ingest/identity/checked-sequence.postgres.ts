@@ -2,17 +2,12 @@
  * Up to which sequence the stored events of a stream are checked: what the checker writes, and what everybody may read
  * up to.
  */
+import { readCheckedSequence } from '#platform/stores/checked-sequence.postgres.ts';
 import type { Queryable } from '#platform/stores/postgres.ts';
 import type { CheckPorts } from './check-identity.ts';
 
 export const createCheckedSequence = (postgres: Queryable, stream: string): CheckPorts['checked'] => ({
-  read: async () => {
-    const { rows } = await postgres.query<{ checked_sequence: bigint }>(
-      'SELECT checked_sequence FROM identity_checks WHERE stream = $1',
-      [stream],
-    );
-    return Number(rows[0]?.checked_sequence ?? 0n);
-  },
+  read: async () => Number(await readCheckedSequence(postgres, stream)),
   // Never back: a checker that is behind another one has found the same twins and has nothing to say.
   advance: async (sequence) => {
     await postgres.query(

@@ -9,6 +9,7 @@ import { type Cells, type EventTerms, type MeasuredPart, partNames } from '#sche
 import { addQuantities, formatQuantity, parseQuantity, type Quantity, zeroQuantity } from '#schemas/quantity.ts';
 import type { MeterVersion } from '#schemas/stored-meter.ts';
 import { type Bindings, createBindings } from './bindings.ts';
+import { dayMs } from './cells.ts';
 import { scaledSql } from './exact.ts';
 import { finish } from './finish.ts';
 import type { Fragment, Results } from './fragment.ts';
@@ -73,8 +74,6 @@ export type QuantityStatement = {
   readonly fragments: readonly Fragment[];
   readonly periods: ReadonlyMap<string, Period>;
 };
-
-const dayMs = 86_400_000;
 
 /**
  * FINAL has to see whole days, as the order key holds the day: within a part of a day ClickHouse may leave out the part

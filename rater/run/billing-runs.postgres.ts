@@ -1,7 +1,9 @@
 /** The billing runs as the rater sees them: leased and cut into shards, which are leased and rated. */
+
 import assert from 'node:assert/strict';
 import { recordChange } from '#platform/audit/record-change.ts';
 import { instantArray, integerArray, jsonArray, textArray } from '#platform/stores/array-parameters.ts';
+import { readCheckedSequence } from '#platform/stores/checked-sequence.postgres.ts';
 import { notify } from '#platform/stores/notices.ts';
 import type { Postgres, Queryable } from '#platform/stores/postgres.ts';
 import { deadEnd } from '#platform/work/lease-rules.ts';
@@ -393,10 +395,5 @@ export const createBillingRuns = (postgres: Postgres, leaseSeconds: number): Rat
 /** Whether the identity check of the stream has come as far as the sequence. */
 export const createIsChecked =
   (postgres: Postgres, stream: string): RatePorts['isChecked'] =>
-  async (sequence) => {
-    const { rows } = await postgres.query<{ checked_sequence: bigint }>(
-      'SELECT checked_sequence FROM identity_checks WHERE stream = $1',
-      [stream],
-    );
-    return (rows[0]?.checked_sequence ?? 0n) >= sequence;
-  };
+  async (sequence) =>
+    (await readCheckedSequence(postgres, stream)) >= sequence;

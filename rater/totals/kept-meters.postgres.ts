@@ -36,14 +36,3 @@ export const createReadMeters =
       }))
       .filter(({ meter }) => hasTotals(meter));
   };
-
-/** Up to which sequence of the stream everything is stored and checked. */
-export const createReadChecked =
-  (postgres: Queryable, stream: string): KeepPorts['readChecked'] =>
-  async () => {
-    const { rows } = await postgres.query<{ checked_sequence: bigint }>(
-      'SELECT checked_sequence FROM identity_checks WHERE stream = $1',
-      [stream],
-    );
-    return rows[0]?.checked_sequence ?? 0n;
-  };

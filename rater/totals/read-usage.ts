@@ -3,10 +3,10 @@
  * days of it have changed since. Either way gives the same answer to the last digit.
  */
 import type { Instant } from '#schemas/period.ts';
-import type { MeterVersion } from '#schemas/stored-meter.ts';
 import { type UsageRow, type UsageStatement, usageFromRows, usageStatement } from '../aggregate/usage-query.ts';
-import { isCarried, type UsageWanted } from '../aggregate/usage-wanted.ts';
+import type { UsageWanted } from '../aggregate/usage-wanted.ts';
 import {
+  type AskedUsage,
   type DaysStatement,
   daysFromRows,
   daysStatement,
@@ -14,8 +14,6 @@ import {
   eventsReason,
   unitOf,
 } from './total-days.ts';
-
-export type AskedUsage = Omit<UsageWanted, 'totals' | 'meter'> & { readonly meter: MeterVersion };
 
 /** Which way an answer went, and why: the days (UTC) that were read from events, or why all of them were. */
 export type UsageWay =
@@ -37,10 +35,7 @@ const readDaysOfEvents = async (
   wanted: AskedUsage,
   cut: readonly Instant[],
 ): Promise<Instant[]> => {
-  const { meter } = wanted;
-  const { event, versionId: meterVersion } = meter;
-  const statement = daysStatement({ ...wanted, event, meterVersion, readsBefore: isCarried(wanted) });
-  const stale = daysFromRows(await read<{ number: string }>(statement));
+  const stale = daysFromRows(await read<{ number: string }>(daysStatement(wanted)));
   return [...new Set([...stale, ...cut])].sort((a, b) => a - b);
 };
 
@@ -52,7 +47,7 @@ export const createReadMeterUsage = (ports: ReadPorts): ((wanted: AskedUsage) =>
     way: { from: 'events', reason },
   });
   const read = async (wanted: AskedUsage): Promise<UsageRead> => {
-    const reason = eventsReason(wanted.meter, wanted);
+    const reason = eventsReason(wanted);
     if (reason !== undefined) return await fromEvents(wanted, reason);
     try {
       const { unit, cut } = unitOf(wanted.period, wanted.windowStarts);

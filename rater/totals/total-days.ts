@@ -4,10 +4,12 @@
  * or as a void, has given it another state. Pure: text and parameters.
  */
 import { conditionsOf } from '#schemas/filter.ts';
-import type { Meter } from '#schemas/meter.ts';
 import type { Instant, Period } from '#schemas/period.ts';
+import type { MeterVersion } from '#schemas/stored-meter.ts';
 import { dayMs, hasTotals, quarterMs } from '../aggregate/cells.ts';
-import type { TotalsUnit, UsageWanted } from '../aggregate/usage-wanted.ts';
+import { isCarried, type TotalsUnit, type UsageWanted } from '../aggregate/usage-wanted.ts';
+
+export type AskedUsage = Omit<UsageWanted, 'totals' | 'meter'> & { readonly meter: MeterVersion };
 
 /** Why usage is read from its events, all of it: the word of an explanation. */
 export type EventsReason = 'customer' | 'aggregation' | 'filter' | 'windows' | 'range';
@@ -16,10 +18,13 @@ export type EventsReason = 'customer' | 'aggregation' | 'filter' | 'windows' | '
 const [firstDay, endDay]: [Instant, Instant] = [Date.UTC(1970, 0, 2), Date.UTC(2149, 0, 1)];
 
 /** What totals can't answer for any day; undefined for what they can. */
-export const eventsReason = (
-  meter: Meter,
-  { customers, period, windowStarts, filter }: Pick<UsageWanted, 'customers' | 'period' | 'windowStarts' | 'filter'>,
-): EventsReason | undefined => {
+export const eventsReason = ({
+  meter,
+  customers,
+  period,
+  windowStarts,
+  filter,
+}: AskedUsage): EventsReason | undefined => {
   // A statement costs the store more than a customer's events do, and totals take two.
   if (customers !== null) return 'customer';
   if (!hasTotals(meter)) return 'aggregation';
@@ -51,31 +56,12 @@ export const unitOf = (
     : { unit: 'quarter', cut: cutDays(period, windowStarts, quarterMs) };
 };
 
-export type DaysWanted = {
-  readonly tenant: string;
-  readonly watermark: bigint;
-  readonly event: string;
-  readonly meterVersion: string;
-  readonly customers: readonly string[] | null;
-  readonly period: Period;
-  /** Levels are carried from the first event on. */
-  readonly readsBefore: boolean;
-};
-
 export type DaysStatement = { readonly query: string; readonly params: Readonly<Record<string, unknown>> };
 
 /** The days of the period that have usage and no totals that hold, for some of the customers, ascending. */
-export const daysStatement = ({
-  tenant,
-  watermark,
-  event,
-  meterVersion,
-  customers,
-  period,
-  readsBefore,
-}: DaysWanted): DaysStatement => {
+export const daysStatement = ({ tenant, watermark, meter, customers, period }: AskedUsage): DaysStatement => {
   const scope = `${customers ? 'AND customer IN {customers:Array(String)}' : ''}
-      ${readsBefore ? '' : 'AND day >= toDate({from:Int64})'} AND day <= toDate({to:Int64})`;
+      ${isCarried({ meter }) ? '' : 'AND day >= toDate({from:Int64})'} AND day <= toDate({to:Int64})`;
   return {
     query: `
 SELECT DISTINCT toString(toInt64(day)) AS number
@@ -94,8 +80,8 @@ LEFT JOIN (
 WHERE all_rows != made_of OR kept = 0 OR last > {watermark:UInt64}`,
     params: {
       tenant,
-      event,
-      meterVersion,
+      event: meter.event,
+      meterVersion: meter.versionId,
       watermark: watermark.toString(),
       from: dayOf(period.start) / dayMs,
       to: dayOf(period.end - 1) / dayMs,

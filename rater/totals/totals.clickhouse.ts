@@ -7,11 +7,8 @@ import { type DuePiece, dueStatement, makeStatement, piecesStatement } from './m
 /** One core of the store at most: whoever asks for usage has the others. */
 const aside = { max_threads: 1 } as const;
 
-const changedStatement = (sinceMs: number | undefined) =>
-  sinceMs === undefined
-    ? 'SELECT DISTINCT tenant, event FROM usage_days WHERE false'
-    : `SELECT DISTINCT tenant, event FROM usage_days
-      WHERE changed_at >= fromUnixTimestamp64Milli({since:Int64}, 'UTC')`;
+const changedStatement = `SELECT DISTINCT tenant, event FROM usage_days
+  WHERE changed_at >= fromUnixTimestamp64Milli({since:Int64}, 'UTC')`;
 
 export const createTotals = (
   clickhouse: ClickHouseClient,
@@ -30,11 +27,14 @@ export const createTotals = (
         query: "SELECT toString(toUnixTimestamp64Milli(now64(3, 'UTC'))) AS now",
         params: {},
       });
-      const events = await readRows<{ tenant: string; event: string }>(clickhouse, {
-        query: changedStatement(sinceMs),
-        params: sinceMs === undefined ? {} : { since: sinceMs },
-        settings: aside,
-      });
+      const events =
+        sinceMs === undefined
+          ? []
+          : await readRows<{ tenant: string; event: string }>(clickhouse, {
+              query: changedStatement,
+              params: { since: sinceMs },
+              settings: aside,
+            });
       const tenants = await readRows<{ tenant: string }>(clickhouse, {
         query: 'SELECT DISTINCT tenant FROM usage_days',
         params: {},
