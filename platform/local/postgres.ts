@@ -154,7 +154,8 @@ export const startPostgres = async (options: ServerOptions): Promise<LocalServer
         listen_addresses: '127.0.0.1',
         // The path of a socket may have about 100 characters, and a home may be deeper.
         unix_socket_directories: '',
-        max_connections: '100',
+        // Of several stacks at once: tests start four beside each other.
+        max_connections: '300',
         shared_buffers: `${memoryMb}MB`,
         max_wal_size: `${walMb}MB`,
         // These are the defaults. They stand here because an invoice number must never be given twice, and no one

@@ -60,6 +60,9 @@ type Look = { readonly nowMs: number; readonly watermark: bigint; readonly meter
 /** Of a piece that nothing is made of yet. */
 const unchecked = 0;
 
+/** A change bears the time at which its rows were written, and is seen when their block is whole, at most so much later. */
+const seenWithinMs = 60_000;
+
 const eventOf = (tenant: string, event: string): string => JSON.stringify([tenant, event]);
 
 /**
@@ -70,6 +73,8 @@ export const createKeepTotals = (limits: KeepLimits, ports: KeepPorts): (() => P
   /** By meter version: up to which instant of the store its days were looked at and made. */
   const lookedAt = new Map<string, number>();
   let before: number | undefined;
+  // What runs may have been left alone for so long.
+  const lookBackMs = seenWithinMs + Math.max(limits.quietMs.over, limits.quietMs.running);
   let look: Look | undefined;
   let pending: Pending | undefined;
 
@@ -78,8 +83,7 @@ export const createKeepTotals = (limits: KeepLimits, ports: KeepPorts): (() => P
     const watermark = await ports.readChecked();
     const { nowMs, tenants, events } = await ports.readChanged(before);
     const meters = await ports.readMeters(tenants);
-    // What runs may have been left alone for so long.
-    before = nowMs - Math.max(limits.quietMs.over, limits.quietMs.running);
+    before = nowMs - lookBackMs;
     const changed = new Set(events.map(({ tenant, event }) => eventOf(tenant, event)));
     const known = new Set(meters.map(({ meter }) => meter.versionId));
     for (const version of lookedAt.keys()) if (!known.has(version)) lookedAt.delete(version);
@@ -110,7 +114,7 @@ export const createKeepTotals = (limits: KeepLimits, ports: KeepPorts): (() => P
     if (pieces.length > 0) return { of: { ...kept, watermark }, batch, pieces };
     meters.pop();
     if (due.length === 0) {
-      lookedAt.set(versionId, nowMs - Math.max(limits.quietMs.over, limits.quietMs.running));
+      lookedAt.set(versionId, nowMs - lookBackMs);
     } else {
       // Days that are stored and not checked yet are looked for again.
       lookedAt.delete(versionId);
