@@ -7,14 +7,16 @@ import { lineJson, unknownJson } from '../subscription-views/upcoming-json.ts';
 import type { OwedInvoices } from './balances.postgres.ts';
 import type { Balance } from './read-balance.ts';
 
-const nothingOwed: Omit<OwedInvoices, 'currency'> = {
+type Owed = Omit<OwedInvoices, 'currency' | 'customerId'>;
+
+const nothingOwed: Owed = {
   count: 0,
   amountDue: zeroAmount,
   overdueCount: 0,
   amountOverdue: zeroAmount,
 };
 
-const currencyJson = (currency: Currency, invoices: readonly InvoiceAhead[], owed: Omit<OwedInvoices, 'currency'>) => {
+const currencyJson = (currency: Currency, invoices: readonly InvoiceAhead[], owed: Owed) => {
   const text = (amount: Amount): string => formatMinorUnits(amount, currency);
   const sum = (amountOf: (content: InvoiceAhead['content']) => Amount): Amount =>
     sumAmounts(invoices.map(({ content }) => amountOf(content)));

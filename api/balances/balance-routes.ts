@@ -5,11 +5,13 @@ import type { CustomerStore } from '../customers/customers.postgres.ts';
 import type { Routes } from '../route/define-route.ts';
 import { found } from '../route/resource-fields.ts';
 import { balanceJson } from './balance-json.ts';
-import { type ReadBalancePorts, readBalance } from './read-balance.ts';
+import { createReadBalance } from './balances-together.ts';
+import type { ReadBalancePorts } from './read-balance.ts';
 
 export type BalancePorts = ReadBalancePorts & { readonly customers: Pick<CustomerStore, 'payer'> };
 
-export const balanceRoutes = ({ get }: Routes, ports: BalancePorts): void =>
+export const balanceRoutes = ({ get }: Routes, ports: BalancePorts): void => {
+  const readBalance = createReadBalance(ports);
   get(
     {
       url: '/v1/customers/:id/balance',
@@ -23,7 +25,8 @@ export const balanceRoutes = ({ get }: Routes, ports: BalancePorts): void =>
     },
     async ({ db, params, nowMs, readTogether }) => {
       const customer = found(await ports.customers.payer(db, params.id), 'CUSTOMER_NOT_FOUND');
-      const balance = await readBalance(ports, db, readTogether, customer, nowMs);
+      const balance = await readBalance({ db, readTogether }, customer, nowMs);
       return balanceJson(customer.id, customer.currency, balance);
     },
   );
+};

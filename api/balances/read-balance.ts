@@ -1,5 +1,5 @@
 /**
- * What a customer owes as of now: its open invoices, and what has begun and is on none, rated by the rules of the rater
+ * What customers owe as of now: their open invoices, and what has begun and is on none, rated by the rules of the rater
  * and drawn up as the invoices that it would be. Nothing is written.
  *
  * What is written down to be billed, what is not yet, and what is issued are read in one moment of the database, so
@@ -10,7 +10,6 @@ import { FailureError } from '#schemas/failures.ts';
 import type { Instant } from '#schemas/period.ts';
 import { schedulesIn, type VersionRow } from '../../rater/run/billable-periods.ts';
 import type { Payer } from '../../rater/run/payer-statements.ts';
-import type { Payer as CustomerPaying } from '../customers/customers.postgres.ts';
 import { previewedPartsMax } from '../invoices/preview-invoice.ts';
 import type { Db } from '../route/define-route.ts';
 import {
@@ -53,6 +52,8 @@ export type Balance = {
   readonly running: readonly InvoiceAhead[];
 };
 
+export type ReadTogether = <T>(read: (db: Db) => Promise<T>) => Promise<T>;
+
 type Seen = {
   readonly subscriptions: readonly Subscription[];
   readonly cuts: ReadonlyMap<string, CutSubscription>;
@@ -63,13 +64,13 @@ type Seen = {
 };
 
 const see =
-  ({ balances, subscriptions, upcoming }: ReadBalancePorts, customerId: string, now: Instant) =>
+  ({ balances, subscriptions, upcoming }: ReadBalancePorts, customerIds: readonly string[], now: Instant) =>
   async (db: Db): Promise<Seen> => {
-    const ids = await balances.billedSubscriptions(db, customerId);
+    const ids = await balances.billedSubscriptions(db, customerIds);
     const [found, unbilled, owed] = await Promise.all([
       subscriptions.subscriptionsById(db, ids),
-      balances.unbilled(db, customerId, ids),
-      balances.owed(db, customerId, now),
+      balances.unbilled(db, customerIds, ids),
+      balances.owed(db, customerIds, now),
     ]);
     const versionIds = new Set(found.flatMap((one) => [...one.planNames.keys()]));
     const charged = unbilled.map(({ written: { item } }) => item);
@@ -125,34 +126,49 @@ const lastWithEach = (invoices: readonly InvoiceAhead[]): InvoiceAhead[] => {
     .toReversed();
 };
 
-/** `readTogether` reads one moment of the database. */
-export const readBalance = async (
+const tooManyParts = (count: number): FailureError =>
+  new FailureError('VALIDATION_FAILED', undefined, [
+    {
+      field: 'id',
+      code: 'out_of_range',
+      message: `pays for ${count} billing periods that are not billed, and at most ${previewedPartsMax} are rated while somebody waits`,
+    },
+  ]);
+
+/**
+ * Of customers of one hour, in their order; one who pays for too much has an error for itself. `readTogether` reads one
+ * moment of the database.
+ */
+export const readBalances = async (
   ports: ReadBalancePorts,
   db: Db,
-  readTogether: <T>(read: (db: Db) => Promise<T>) => Promise<T>,
-  customer: Pick<CustomerPaying, 'id' | 'clock'>,
-  hourMs: Instant,
-): Promise<Balance> => {
-  const now = customer.clock?.now ?? hourMs;
+  readTogether: ReadTogether,
+  customerIds: readonly string[],
+  now: Instant,
+): Promise<readonly (Balance | FailureError)[]> => {
   const watermark = await ports.readWatermark(db);
-  const seen = await readTogether(see(ports, customer.id, now));
+  const seen = await readTogether(see(ports, customerIds, now));
   const begun = partsOf(seen, now);
-  if (begun.length > previewedPartsMax)
-    throw new FailureError('VALIDATION_FAILED', undefined, [
-      {
-        field: 'id',
-        code: 'out_of_range',
-        message: `pays for ${begun.length} billing periods that are not billed, and at most ${previewedPartsMax} are rated while somebody waits`,
-      },
-    ]);
   const payers = await payersOf(ports, db, begun);
+  const begunOf = Map.groupBy(begun, (part) => payers(part).id);
+  const isRated = (id: string): boolean => (begunOf.get(id)?.length ?? 0) <= previewedPartsMax;
+  const ratedIds = customerIds.filter(isRated);
   const rated = await rateUpcoming(
     ports,
     db,
-    begun.filter((part) => payers(part).id === customer.id),
+    ratedIds.flatMap((id) => begunOf.get(id) ?? []),
     seen.versions,
     (query) => ports.readUsage.measured({ ...query, tenant: db.organizationId, watermark }),
   );
-  const [invoices = []] = await drawUpInvoices(ports, db, [dueOf(rated, payers)], { watermark, now });
-  return { watermark, now, owed: seen.owed, running: lastWithEach(invoices) };
+  const ratedOf = Map.groupBy(rated, (part) => payers(part).id);
+  const sets = ratedIds.map((id) => dueOf(ratedOf.get(id) ?? [], payers));
+  const drawn = await drawUpInvoices(ports, db, sets, { watermark, now });
+  const runningOf = new Map(ratedIds.map((id, index) => [id, lastWithEach(drawn[index] ?? [])]));
+  const owedBy = Map.groupBy(seen.owed, ({ customerId }) => customerId);
+  return customerIds.map((id) => {
+    const running = runningOf.get(id);
+    return running
+      ? { watermark, now, owed: owedBy.get(id) ?? [], running }
+      : tooManyParts(begunOf.get(id)?.length ?? 0);
+  });
 };

@@ -14,7 +14,7 @@ export const billedWith = {
     const { rows } = await db.query<{ id: string }>(
       `SELECT s.id FROM subscriptions s WHERE s.organization_id = $1 AND s.customer_id IN (${selectBilledTo})
          AND num_nonnulls(s.next_due_at, s.clocked_due_at) > 0 ORDER BY s.id`,
-      [db.organizationId, customerId],
+      [db.organizationId, [customerId]],
     );
     return rows.map(({ id }) => id);
   },

@@ -93,6 +93,9 @@ const placesOf = (bytes: Buffer, text: string): number[] => {
   return places;
 };
 
+/** As those of a stored month are called. */
+const nameOf = (customer: string): string => customer.replace(/^demo_customer_0*/, 'customer-');
+
 /** `count` requests with other customers, models and amounts in each, of the kind that the demo sends. */
 export const createTemplates = (options: TemplateOptions, count: number): Template[] => {
   const { url, key, format, batch, event, nowMs, seed } = options;
@@ -108,7 +111,7 @@ export const createTemplates = (options: TemplateOptions, count: number): Templa
   return Array.from({ length: count }, () => {
     const events = Array.from({ length: batch }, () => {
       const one = usage.next().value as EventJson;
-      return { ...one, idempotency_key: blankKey, event, customer_id: one.customer_id.replace('demo_customer', 'cus') };
+      return { ...one, idempotency_key: blankKey, event, customer_id: nameOf(one.customer_id) };
     });
     const body = bodyOf[format](events);
     const bytes = Buffer.concat([Buffer.from(`${head}Content-Length: ${body.length}\r\n\r\n`), body]);

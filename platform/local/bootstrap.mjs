@@ -26,6 +26,7 @@ const commands = {
   'bench-changes': { file: 'bench/changes.main.ts', isOurs: true },
   'bench-lists': { file: 'bench/lists.main.ts', isOurs: true },
   'bench-usage': { file: 'bench/usage.main.ts', isOurs: true },
+  'bench-balances': { file: 'bench/balances.main.ts', isOurs: true },
   'bench-rating': { file: 'bench/rating.main.ts', isOurs: true },
   'bench-simulation': { file: 'bench/simulation.main.ts', isOurs: true },
   'bench-closing': { file: 'bench/closing.main.ts', isOurs: true },

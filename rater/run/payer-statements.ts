@@ -47,15 +47,18 @@ export type PayerRow = { customer_id: string; payer_id: string; consolidated: bo
 const columnsOf = (customer: string): string =>
   `${customer}.id, ${customer}.parent_id, ${customer}.invoicing, ${customer}.test_clock_id`;
 
-// Of one that is billed to another itself, nobody else's is billed to it.
+/**
+ * `$2`: to which customers, which are among them. Of one that is billed to another itself, nobody else's is billed to
+ * it.
+ */
 export const selectBilledTo = `
 WITH RECURSIVE billed AS (
-  SELECT ${columnsOf('c')} FROM customers c WHERE c.organization_id = $1 AND c.id = $2
+  SELECT ${columnsOf('c')} FROM customers c WHERE c.organization_id = $1 AND c.id = ANY ($2)
     AND NOT EXISTS (SELECT 1 FROM (SELECT ${columnsOf('c')}) self ${parentOf('self')})
   UNION
   SELECT child.* FROM billed b ${childrenOf('b')}
 )
-SELECT id FROM billed UNION SELECT $2`;
+SELECT id FROM billed UNION SELECT unnest($2::text[])`;
 
 /**
  * Queries for WITH RECURSIVE that end with `same_invoice`: the consolidated customers among those of `start`, a query

@@ -21,6 +21,6 @@ export const customersBilledTo = async (
   organizationId: string,
   customerId: string,
 ): Promise<readonly string[]> => {
-  const { rows } = await client.query<{ id: string }>(selectBilledTo, [organizationId, customerId]);
+  const { rows } = await client.query<{ id: string }>(selectBilledTo, [organizationId, textArray([customerId])]);
   return rows.map(({ id }) => id);
 };
