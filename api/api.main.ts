@@ -35,7 +35,8 @@ import { createStores } from './resources.ts';
 import { createAnswerStore } from './route/answers.postgres.ts';
 import { createCursors } from './route/cursors.ts';
 import { createApi } from './server.ts';
-import { observeReads } from './usage/observe-reads.ts';
+import { createLiveUsageOf } from './usage/live-usage.clickhouse.ts';
+import { observeLiveUsage, observeReads } from './usage/observe-reads.ts';
 import { createReadUsage } from './usage/usage.clickhouse.ts';
 import { createReadWatermark, createRecentWatermark } from './usage/watermark.postgres.ts';
 
@@ -123,6 +124,7 @@ await runProcess(log, config.shutdownMsMax, async () => {
       makePdf: pdfs.make,
       lineEvents: createLineEvents(clickhouse),
       readUsage: createReadUsage(clickhouse, observeReads(metrics, log)),
+      liveUsage: createLiveUsageOf(clickhouse, observeLiveUsage(metrics)),
       readWatermark,
       recentWatermark: createRecentWatermark(readWatermark, systemClock),
       lastSequence: createLastSequence(nats, config.streamName),

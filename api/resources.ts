@@ -14,7 +14,7 @@ import { auditLog } from './access/audit-log.postgres.ts';
 import { auditLogRoutes } from './access/audit-log-routes.ts';
 import { organizationStore } from './access/organization.postgres.ts';
 import { organizationRoutes } from './access/organization-routes.ts';
-import { balanceRoutes } from './balances/balance-routes.ts';
+import { type BalancePorts, balanceRoutes } from './balances/balance-routes.ts';
 import { balanceReader } from './balances/balances.postgres.ts';
 import { catalogStore } from './catalog/catalog.postgres.ts';
 import { costBookRoutes } from './catalog/cost-book-routes.ts';
@@ -184,6 +184,7 @@ export type ApiPorts = ReturnType<typeof createStores> &
   ExplainPorts &
   EventPorts &
   AmendmentPorts &
+  BalancePorts &
   ReconciliationPorts &
   ApiKeyPorts;
 

@@ -1,14 +1,11 @@
 /** `/v1/customers/{id}/balance`. */
 import { Balance } from '#schemas/http/balances.ts';
 import { CustomerId } from '#schemas/http/customers.ts';
-import type { CustomerStore } from '../customers/customers.postgres.ts';
 import type { Routes } from '../route/define-route.ts';
-import { found } from '../route/resource-fields.ts';
 import { balanceJson } from './balance-json.ts';
-import { createReadBalance } from './balances-together.ts';
-import type { ReadBalancePorts } from './read-balance.ts';
+import { createReadBalance, type ReadBalanceTogetherPorts } from './balances-together.ts';
 
-export type BalancePorts = ReadBalancePorts & { readonly customers: Pick<CustomerStore, 'payer'> };
+export type BalancePorts = ReadBalanceTogetherPorts;
 
 export const balanceRoutes = ({ get }: Routes, ports: BalancePorts): void => {
   const readBalance = createReadBalance(ports);
@@ -24,8 +21,7 @@ export const balanceRoutes = ({ get }: Routes, ports: BalancePorts): void => {
       failures: ['CUSTOMER_NOT_FOUND'],
     },
     async ({ db, params, nowMs, readTogether }) => {
-      const customer = found(await ports.customers.payer(db, params.id), 'CUSTOMER_NOT_FOUND');
-      const balance = await readBalance({ db, readTogether }, customer, nowMs);
+      const { customer, balance } = await readBalance({ db, readTogether }, params.id, nowMs);
       return balanceJson(customer.id, customer.currency, balance);
     },
   );

@@ -6,38 +6,53 @@
 import { UnavailableError } from '#platform/stores/retry.ts';
 import { FailureError } from '#schemas/failures.ts';
 import type { Instant } from '#schemas/period.ts';
-import type { Payer } from '../customers/customers.postgres.ts';
+import type { CustomerStore, Payer } from '../customers/customers.postgres.ts';
 import type { Db } from '../route/define-route.ts';
 import { coalesceReads } from '../usage/coalesce-reads.ts';
 import { type Balance, type ReadBalancePorts, type ReadTogether, readBalances } from './read-balance.ts';
 
+export type ReadBalanceTogetherPorts = ReadBalancePorts & { readonly customers: Pick<CustomerStore, 'payers'> };
+
+export type CustomerBalance = { readonly customer: Payer; readonly balance: Balance };
+
 type Caller = { readonly db: Db; readonly readTogether: ReadTogether };
-type Asked = { readonly customerId: string; readonly now: Instant };
+/** By what it is called, and the hour of whoever asks. */
+type Asked = { readonly name: string; readonly hourMs: Instant };
+type Answer = CustomerBalance | FailureError;
 
-export type ReadBalance = (caller: Caller, customer: Pick<Payer, 'id' | 'clock'>, hourMs: Instant) => Promise<Balance>;
+export type ReadBalance = (caller: Caller, name: string, hourMs: Instant) => Promise<CustomerBalance>;
 
-/** A second read keeps the other core at work; who waits for one of many waits a moment longer. */
-const together = { readsMax: 2, itemsMax: 50 };
+/** One read at a time: the more it is of, the less each of them costs. */
+const together = { readsMax: 1, itemsMax: 50 };
 
-export const createReadBalance = (ports: ReadBalancePorts): ReadBalance => {
-  const readAll = async ({ db, readTogether }: Caller, asked: readonly Asked[]) => {
-    const ids = [...new Set(asked.map(({ customerId }) => customerId))];
-    const now = Math.max(...asked.map((one) => one.now));
-    const balances = await readBalances(ports, db, readTogether, ids, now);
-    const balanceOf = new Map(ids.map((id, index) => [id, balances[index] as Balance | FailureError]));
-    return asked.map(({ customerId }) => balanceOf.get(customerId) as Balance | FailureError);
+export const createReadBalance = (ports: ReadBalanceTogetherPorts): ReadBalance => {
+  /** Customers of a clock have its hour, and all others that of the last who asked. */
+  const readAll = async ({ db, readTogether }: Caller, asked: readonly Asked[]): Promise<Answer[]> => {
+    const hourMs = Math.max(...asked.map((one) => one.hourMs));
+    const payers = await ports.customers.payers(db, [...new Set(asked.map(({ name }) => name))]);
+    const byId = new Map([...payers.values()].map((payer) => [payer.id, payer]));
+    const answers = new Map<string, Answer>();
+    for (const [now, customers] of Map.groupBy(byId.values(), ({ clock }) => clock?.now ?? hourMs)) {
+      const ids = customers.map(({ id }) => id);
+      const balances = await readBalances(ports, db, readTogether, ids, now);
+      customers.forEach((customer, index) => {
+        const balance = balances[index] as Balance | FailureError;
+        answers.set(customer.id, balance instanceof FailureError ? balance : { customer, balance });
+      });
+    }
+    return asked.map(({ name }) => answers.get(payers.get(name)?.id ?? '') ?? new FailureError('CUSTOMER_NOT_FOUND'));
   };
-  const readOne = async (caller: Caller, one: Asked): Promise<Balance> => {
-    const [balance] = await readAll(caller, [one]);
-    if (balance instanceof FailureError) throw balance;
-    return balance as Balance;
+  const readOne = async (caller: Caller, one: Asked): Promise<CustomerBalance> => {
+    const [answer] = await readAll(caller, [one]);
+    if (answer instanceof FailureError) throw answer;
+    return answer as CustomerBalance;
   };
-  const read = coalesceReads<Caller, Asked, PromiseSettledResult<Balance>>(together, async (caller, asked) => {
+  const read = coalesceReads<Caller, Asked, PromiseSettledResult<CustomerBalance>>(together, async (caller, asked) => {
     try {
-      return (await readAll(caller, asked)).map((balance) =>
-        balance instanceof FailureError
-          ? { status: 'rejected', reason: balance }
-          : { status: 'fulfilled', value: balance },
+      return (await readAll(caller, asked)).map((answer) =>
+        answer instanceof FailureError
+          ? { status: 'rejected', reason: answer }
+          : { status: 'fulfilled', value: answer },
       );
     } catch (error) {
       if (asked.length === 1 || error instanceof UnavailableError) throw error;
@@ -45,10 +60,8 @@ export const createReadBalance = (ports: ReadBalancePorts): ReadBalance => {
       return await Promise.allSettled(asked.map((one) => readOne(caller, one)));
     }
   });
-  return async (caller, { id, clock }, hourMs) => {
-    // Customers of a clock have its hour, and all others now.
-    const name = JSON.stringify([caller.db.organizationId, clock ?? null]);
-    const answer = await read(name, caller, { customerId: id, now: clock?.now ?? hourMs });
+  return async (caller, name, hourMs) => {
+    const answer = await read(caller.db.organizationId, caller, { name, hourMs });
     if (answer.status === 'rejected') throw answer.reason;
     return answer.value;
   };

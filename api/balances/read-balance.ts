@@ -8,6 +8,7 @@
 import { rememberedPeriods } from '#schemas/due-parts.ts';
 import { FailureError } from '#schemas/failures.ts';
 import type { Instant } from '#schemas/period.ts';
+import type { LiveUsage } from '../../rater/live/live-usage.ts';
 import { schedulesIn, type VersionRow } from '../../rater/run/billable-periods.ts';
 import type { Payer } from '../../rater/run/payer-statements.ts';
 import { previewedPartsMax } from '../invoices/preview-invoice.ts';
@@ -30,7 +31,6 @@ import type { CutSubscription, UpcomingReader } from '../subscription-views/upco
 import { duePartOf } from '../subscription-views/upcoming-parts.ts';
 import { aheadOf, waitingPart } from '../subscription-views/waiting-parts.ts';
 import type { Subscription, SubscriptionStore } from '../subscriptions/subscriptions.postgres.ts';
-import type { ReadUsage } from '../usage/usage.clickhouse.ts';
 import type { ReadWatermark } from '../usage/watermark.postgres.ts';
 import type { BalanceReader, OwedInvoices, UnbilledPart } from './balances.postgres.ts';
 import { openParts } from './open-parts.ts';
@@ -40,7 +40,7 @@ export type ReadBalancePorts = RateUpcomingPorts &
     readonly upcoming: UpcomingReader;
     readonly subscriptions: Pick<SubscriptionStore, 'subscriptionsById'>;
     readonly balances: BalanceReader;
-    readonly readUsage: ReadUsage;
+    readonly liveUsage: LiveUsage;
     readonly readWatermark: ReadWatermark;
   };
 
@@ -146,19 +146,25 @@ export const readBalances = async (
   customerIds: readonly string[],
   now: Instant,
 ): Promise<readonly (Balance | FailureError)[]> => {
-  const watermark = await ports.readWatermark(db);
+  const readWatermark = () => ports.readWatermark(db);
   const seen = await readTogether(see(ports, customerIds, now));
   const begun = partsOf(seen, now);
   const payers = await payersOf(ports, db, begun);
   const begunOf = Map.groupBy(begun, (part) => payers(part).id);
   const isRated = (id: string): boolean => (begunOf.get(id)?.length ?? 0) <= previewedPartsMax;
   const ratedIds = customerIds.filter(isRated);
+  // Where nobody has used anything, too, an answer says how far usage is counted.
+  let { watermark } = await ports.liveUsage(db.organizationId, { spans: [], measures: [] }, readWatermark);
   const rated = await rateUpcoming(
     ports,
     db,
     ratedIds.flatMap((id) => begunOf.get(id) ?? []),
     seen.versions,
-    (query) => ports.readUsage.measured({ ...query, tenant: db.organizationId, watermark }),
+    async (query) => {
+      const live = await ports.liveUsage(db.organizationId, query, readWatermark);
+      watermark = live.watermark;
+      return live.quantities;
+    },
   );
   const ratedOf = Map.groupBy(rated, (part) => payers(part).id);
   const sets = ratedIds.map((id) => dueOf(ratedOf.get(id) ?? [], payers));

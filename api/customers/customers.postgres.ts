@@ -119,6 +119,9 @@ type PayerRow = {
   archived_at: Date | null;
 };
 
+const payerColumns = 'c.id, c.currency, c.time_zone, c.archived_at, c.test_clock_id, k.now_at AS clock_now';
+const payersFrom = 'customers c LEFT JOIN test_clocks k ON k.id = c.test_clock_id';
+
 const payerFromRow = (row: PayerRow): Payer => ({
   id: row.id,
   currency: row.currency,
@@ -355,13 +358,23 @@ export const createCustomerStore = (vault: Vault) => {
     /** By id or external id, without opening what is sealed; with `lock` until the transaction ends. */
     payer: async (db: Db, idOrExternalId: string, lock?: 'lock'): Promise<Payer | undefined> => {
       const { rows } = await db.query<PayerRow>(
-        `SELECT c.id, c.currency, c.time_zone, c.archived_at, c.test_clock_id, k.now_at AS clock_now
-         FROM customers c LEFT JOIN test_clocks k ON k.id = c.test_clock_id
+        `SELECT ${payerColumns} FROM ${payersFrom}
          WHERE c.organization_id = $1 AND c.${customerColumn(idOrExternalId)} = $2
          ${lock ? 'FOR NO KEY UPDATE OF c' : ''}`,
         [db.organizationId, idOrExternalId],
       );
       return rows[0] && payerFromRow(rows[0]);
+    },
+    /** The same of several, by the names that they are called by; names of nobody are missing. */
+    payers: async (db: Db, names: readonly string[]): Promise<ReadonlyMap<string, Payer>> => {
+      const { ids, externalIds } = splitNames(names);
+      const { rows } = await db.query<PayerRow & { name: string }>(
+        `SELECT c.id AS name, ${payerColumns} FROM ${payersFrom} WHERE c.organization_id = $1 AND c.id = ANY ($2)
+         UNION ALL SELECT c.external_id, ${payerColumns} FROM ${payersFrom}
+         WHERE c.organization_id = $1 AND c.external_id = ANY ($3)`,
+        [db.organizationId, ids, externalIds],
+      );
+      return new Map(rows.map((row) => [row.name, payerFromRow(row)]));
     },
     /** Of one that has no subscription; resolves with whether it has none. */
     attachToClock: async (db: Db, id: string, clockId: string, now: Date): Promise<boolean> => {

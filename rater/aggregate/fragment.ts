@@ -18,12 +18,18 @@ export type Fragment = {
   readonly results: Readonly<Record<string, string>>;
   /** Null where there is no quantity, as there is no value. */
   readonly quantityOf: (results: Results, span: Span) => Ratio | null;
+  /** The results of two groups that share no row, as those of all their rows; absent where it takes the rows. */
+  readonly merge?: (a: Results, b: Results) => Results;
 };
 
 /** Names of the columns of one meter. */
 export type Columns = { readonly counted: string; readonly value: string };
 
 export const integerOf = (text: string | null | undefined): bigint => BigInt(text ?? '0');
+
+/** Of sums and counts. */
+export const addResults = (a: Results, b: Results): Results =>
+  Object.fromEntries(Object.keys(a).map((name) => [name, (integerOf(a[name]) + integerOf(b[name])).toString()]));
 
 export const whole = (numerator: bigint): Ratio => ({ numerator, denominator: 1n });
 

@@ -95,9 +95,9 @@ export const finalByPartition = { do_not_merge_across_partitions_select_final: 1
 const bounds = { start: 'toUnixTimestamp64Milli(covered_from)', end: 'toUnixTimestamp64Milli(covered_to)' };
 
 /** Levels are carried from the first event on; everything else is of the period alone. */
-const readsBefore = ({ aggregation }: Meter): boolean => aggregation === 'weighted_sum';
+export const readsBefore = ({ aggregation }: Meter): boolean => aggregation === 'weighted_sum';
 
-const isInParts = ({ cells, events }: Measure): boolean => cells !== undefined || events !== undefined;
+export const isInParts = ({ cells, events }: Measure): boolean => cells !== undefined || events !== undefined;
 
 const partColumns = ({ cells, events }: Measure, bindings: Bindings): PartColumns | undefined => {
   if (cells) return cellColumns(cells, bindings);
@@ -203,11 +203,11 @@ GROUP BY span${inParts ? ', part' : ''}`;
  * 50 take 0.6 s and 200 took 10 s, of a table without a row.
  */
 export const metersPerStatementMax = 25;
-const parametersMax = 800;
+export const parametersMax = 800;
 export const parameterBytesMax = 100_000;
 
 /** The most parameters that a meter can have, where its properties are no other's. */
-const parametersOf = ({ filter, expression }: Meter): number =>
+export const parametersOf = ({ filter, expression }: Meter): number =>
   parametersMax / metersPerStatementMax +
   (filter ? 2 * conditionsOf(filter).length : 0) +
   (expression === null ? 0 : 20);
@@ -219,7 +219,7 @@ const encodedBytes = ({ spanId, customers }: MeasuredSpan): number =>
   );
 
 /** Cuts a list into runs of at most `sizeMax` in all; an item that is larger alone stands alone. */
-const inRuns = <T>(items: readonly T[], sizeOf: (item: T) => number, sizeMax: number): T[][] => {
+export const inRuns = <T>(items: readonly T[], sizeOf: (item: T) => number, sizeMax: number): T[][] => {
   const runs: T[][] = [];
   let size = Number.POSITIVE_INFINITY;
   for (const item of items) {
@@ -272,10 +272,16 @@ const withPart = (before: Measured | undefined, part: MeasuredPart, unmeasuredEv
   };
 };
 
+export type StatementAnswer = { readonly statement: QuantityStatement; readonly rows: readonly StatementRow[] };
+
+/** The quantity that results give over a span. */
+export const quantityOf = (fragment: Fragment, results: Results, meter: Meter, period: Period): string =>
+  finish(fragment.quantityOf(results, period), meter) ?? '0';
+
+export const unmeasuredOf = (row: StatementRow, index: number): bigint => BigInt(row[`unmeasured_${index}`] ?? '0');
+
 /** Puts the answers of statements together. */
-export const quantitiesFromRows = (
-  answers: readonly { readonly statement: QuantityStatement; readonly rows: readonly StatementRow[] }[],
-): Quantities => {
+export const quantitiesFromRows = (answers: readonly StatementAnswer[]): Quantities => {
   const quantities = new Map<string, Map<string, Measured>>();
   for (const { statement, rows } of answers) {
     for (const row of rows) {
@@ -286,9 +292,8 @@ export const quantitiesFromRows = (
       quantities.set(spanId, byMeasure);
       statement.measures.forEach((measure, index) => {
         const fragment = statement.fragments[index] as Fragment;
-        const results = resultsOf(fragment, row, `_${index}`);
-        const quantity = finish(fragment.quantityOf(results, period), measure.meter) ?? '0';
-        const unmeasuredEvents = BigInt(row[`unmeasured_${index}`] ?? '0');
+        const quantity = quantityOf(fragment, resultsOf(fragment, row, `_${index}`), measure.meter, period);
+        const unmeasuredEvents = unmeasuredOf(row, index);
         const part = { part: row.part ?? '', quantity, events: row.events ?? '0' };
         const amounts = row[`amounts_${index}`];
         byMeasure.set(

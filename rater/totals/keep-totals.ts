@@ -60,7 +60,7 @@ type Look = { readonly nowMs: number; readonly watermark: bigint; readonly meter
 /** Of a piece that nothing is made of yet. */
 const unchecked = 0;
 
-/** A change bears the time at which its rows were written, and is seen when their block is whole, at most so much later. */
+/** A change bears the time at which its rows were written, and is seen once their block is whole: so much later. */
 const seenWithinMs = 60_000;
 
 const eventOf = (tenant: string, event: string): string => JSON.stringify([tenant, event]);

@@ -64,6 +64,7 @@ const eachPath = (judge: (path: string) => string | undefined) => (files: readon
 
 /** What the API runs in its own transactions, as the invoicer does in its: one use case or store, for both. */
 const sharedWithApi: ReadonlySet<string> = new Set([
+  'rater/live/live-usage.ts',
   'rater/totals/read-usage.ts',
   'invoicer/credits/issue-credit.ts',
   'invoicer/credits/credit-notes.postgres.ts',

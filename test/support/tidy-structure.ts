@@ -10,7 +10,7 @@ import { type Fault, isMain, isTool, type Rule, targetOf, topOf } from './tidy-p
 const roomsInOrder: Readonly<Record<string, readonly string[]>> = {
   platform: ['json', 'process', 'stores', 'audit', 'secrets', 'config', 'http', 'access', 'work', 'start', 'local'],
   ingest: ['parse', 'gateway', 'stream', 'claims', 'sink', 'identity', 'amendments'],
-  rater: ['aggregate', 'totals', 'quantities', 'price', 'run', 'simulate', 'verify'],
+  rater: ['aggregate', 'totals', 'live', 'quantities', 'price', 'run', 'simulate', 'verify'],
   invoicer: ['periods', 'clocks', 'corrections', 'taxes', 'discounts', 'invoices', 'credits', 'issuing'],
   api: [
     'route',

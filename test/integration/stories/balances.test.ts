@@ -196,3 +196,31 @@ it('of nobody is not found', async () => {
     body: { error_code: 'CUSTOMER_NOT_FOUND' },
   });
 });
+
+it('is that of each, whoever else asks at the same moment', async () => {
+  const dollars = await newPlan(sandbox, 'USD', [calls, flat('base', '9.99')]);
+  const euros = await newPlan(sandbox, 'EUR', [metered('0.20'), flat('fee', '3.00', { timing: 'advance' })]);
+  const lives = await Promise.all(
+    ['2027-01-01T00:00:00Z', '2028-03-15T12:00:00Z'].map((at) => lifeFrom(sandbox, at, german)),
+  );
+  const clocked = lives.map(({ customer }) => customer);
+  const real = ['together_1', 'together_2', 'together_3'];
+  const ids = await Promise.all(
+    real.map(async (name) => (await sandbox.made('/v1/customers', { external_id: name, name })).id as string),
+  );
+  const all = [...clocked, ...real];
+  await Promise.all(all.map((name, index) => subscribed(name, index % 2 === 0 ? dollars : euros)));
+  const now = new Date(Date.now() + 1_000).toISOString();
+  await sandbox.send(real.flatMap((name, index) => Array.from({ length: index + 1 }, () => call(name, now))));
+  for (const [index, customer] of real.entries()) await untilUsed({ customer }, index + 1);
+  const told = async (name: string) => {
+    const { status, body } = await sandbox.api('GET', `/v1/customers/${name}/balance`);
+    const { as_of: _, watermark: __, request_id: ___, ...rest } = body;
+    return { status, ...rest };
+  };
+  const asked = [...all, ...ids, 'nobody', ...all, ...real];
+  const alone = [];
+  for (const name of asked) alone.push(await told(name));
+  expect(new Set(alone.map((one) => JSON.stringify(one))).size).toBe(all.length + 1);
+  expect(await Promise.all(asked.map(told))).toEqual(alone);
+});

@@ -1,0 +1,32 @@
+/** Usage that is kept and brought up, over the store. */
+import type { ClickHouseClient } from '@clickhouse/client';
+import { stopwatch } from '#platform/process/clock.ts';
+import { readRows, whileAvailable } from '#platform/stores/clickhouse.ts';
+import type { StatementRow } from '../../rater/aggregate/quantity-query.ts';
+import { createLiveUsage, type LivePorts, type LiveUsage } from '../../rater/live/live-usage.ts';
+
+const limits = {
+  renewedMs: 250,
+  oldestMs: 700,
+  idleMs: 30_000,
+  // About a kilobyte each.
+  spansMax: 50_000,
+  measuresMax: 100,
+} as const;
+
+/** A query that takes longer is ended by the server. */
+const queryMsMax = 25_000;
+
+export const createLiveUsageOf = (clickhouse: ClickHouseClient, report: LivePorts['report']): LiveUsage =>
+  createLiveUsage(limits, {
+    read: (statement) =>
+      whileAvailable(() =>
+        readRows<StatementRow>(clickhouse, {
+          query: statement.query,
+          params: statement.params,
+          settings: { ...('settings' in statement && statement.settings), max_execution_time: queryMsMax / 1000 },
+        }),
+      ),
+    elapsedMs: stopwatch(),
+    report,
+  });

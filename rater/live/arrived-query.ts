@@ -1,0 +1,154 @@
+/**
+ * The queries for what has come between two watermarks: of which customers, for which minutes, and what measures make
+ * of it. Pure: text and parameters.
+ */
+import type { Instant } from '#schemas/period.ts';
+import { createBindings } from '../aggregate/bindings.ts';
+import type { Fragment, Results } from '../aggregate/fragment.ts';
+import { fragmentOf } from '../aggregate/fragment-of.ts';
+import { meterColumns } from '../aggregate/meter-columns.ts';
+import {
+  inRuns,
+  isInParts,
+  type Measure,
+  parametersMax,
+  parametersOf,
+  resultsOf,
+  type StatementRow,
+  unmeasuredOf,
+} from '../aggregate/quantity-query.ts';
+import { standingCondition } from '../aggregate/standing.ts';
+
+export type ArrivedWanted = {
+  readonly tenant: string;
+  /** Both are watermarks: everything up to them is stored and checked. */
+  readonly after: bigint;
+  readonly watermark: bigint;
+  readonly measures: readonly Measure[];
+};
+
+export type ArrivedStatement = {
+  readonly query: string;
+  readonly params: Readonly<Record<string, unknown>>;
+  readonly measures: readonly Measure[];
+  readonly fragments: readonly (Fragment | undefined)[];
+};
+
+export type VoidedStatement = Omit<ArrivedStatement, 'measures' | 'fragments'>;
+
+/** The instant and the length of what events are put together by. */
+export const minuteMs = 60_000;
+
+/**
+ * The identity check knows the keys of 35 days. A repeat that comes later is left out by its first event alone where
+ * both say the same day, which is then as long ago.
+ */
+const recentDays = 30;
+
+/** What is measured as a whole, and of which two results can be put together. */
+export const mergeableOf = (measure: Measure): Fragment | undefined => {
+  if (isInParts(measure) || measure.amountProperty !== undefined) return undefined;
+  const fragment = fragmentOf(measure.meter, { counted: '', value: '' }, { start: '', end: '' });
+  return fragment.merge && fragment;
+};
+
+const eventsOf = (measures: readonly Measure[]): string[] => [...new Set(measures.map(({ meter }) => meter.event))];
+
+const arrivedStatement = ({ tenant, after, watermark, measures }: ArrivedWanted): ArrivedStatement => {
+  const bindings = createBindings();
+  const columns = measures.map(({ meter }) => meterColumns(meter, bindings));
+  const fragments = measures.map((measure, index) =>
+    mergeableOf(measure)
+      ? fragmentOf(
+          measure.meter,
+          { counted: `counted_${index}`, value: `value_${index}` },
+          { start: 'NULL', end: 'NULL' },
+        )
+      : undefined,
+  );
+  const perEvent = columns.flatMap(({ counted, value }, index) => [
+    `${counted} AS counted_${index}`,
+    ...(fragments[index] ? [`if(counted_${index}, ${value}, NULL) AS value_${index}`] : []),
+  ]);
+  const results = fragments.flatMap((fragment, index) => [
+    `toString(countIf(counted_${index})) AS arrived_${index}`,
+    ...(fragment
+      ? [
+          ...Object.entries(fragment.results).map(([name, sql]) => `${sql} AS result_${name}_${index}`),
+          `toString(countIf(counted_${index} AND isNull(value_${index}))) AS unmeasured_${index}`,
+        ]
+      : []),
+  ]);
+  // A row that was stored twice has one sequence. Whatever else is a repeat has a void, or is of long ago.
+  const query = `
+SELECT customer, toString(at - positiveModulo(at, ${minuteMs})) AS minute,
+  toString(countIf(is_old)) AS old, ${results.join(', ')}
+FROM (
+  SELECT customer, occurred_at, toUnixTimestamp64Milli(occurred_at) AS at,
+    occurred_at < received_at - toIntervalDay(${recentDays}) AS is_old, ${perEvent.join(', ')}
+  FROM (
+    SELECT ${['customer', 'event', 'occurred_at', 'received_at', ...bindings.columns()].join(', ')}
+    FROM usage_events
+    PREWHERE tenant = {tenant:String} AND event IN {events:Array(String)}
+      AND stream_sequence > {after:UInt64} AND stream_sequence <= {watermark:UInt64}
+    WHERE true ${standingCondition({ customers: false, start: false, end: false })}
+    LIMIT 1 BY event, customer, toDate(occurred_at), key_digest, stream_sequence
+  )
+)
+GROUP BY customer, minute`;
+  return {
+    query,
+    params: {
+      tenant,
+      after: after.toString(),
+      watermark: watermark.toString(),
+      events: eventsOf(measures),
+      ...bindings.params(),
+    },
+    measures,
+    fragments,
+  };
+};
+
+/** As many as the bounds of a request ask for. */
+export const arrivedStatements = (wanted: ArrivedWanted): ArrivedStatement[] =>
+  inRuns(wanted.measures, ({ meter }) => parametersOf(meter), parametersMax).map((measures) =>
+    arrivedStatement({ ...wanted, measures }),
+  );
+
+/** Under which names events stood at the one watermark that fall by the other: by an amendment, or as a repeat. */
+export const voidedStatement = ({ tenant, after, watermark, measures }: ArrivedWanted): VoidedStatement => ({
+  query: `
+SELECT DISTINCT customer FROM usage_voids
+WHERE tenant = {tenant:String} AND event IN {events:Array(String)}
+  AND void_sequence > {after:UInt64} AND void_sequence <= {watermark:UInt64} AND row_sequence <= {after:UInt64}`,
+  params: { tenant, after: after.toString(), watermark: watermark.toString(), events: eventsOf(measures) },
+});
+
+/** What came of one customer's name within a minute, by the measures of its statement. */
+export type Arrived = {
+  readonly customer: string;
+  readonly minute: Instant;
+  /** Whether some of it can't be told from repeats by itself. */
+  readonly isOld: boolean;
+  readonly of: readonly {
+    readonly measure: Measure;
+    /** Undefined where it takes the events themselves. */
+    readonly more: { readonly results: Results; readonly unmeasuredEvents: bigint } | undefined;
+  }[];
+};
+
+export const arrivedFromRow = ({ measures, fragments }: ArrivedStatement, row: StatementRow): Arrived => ({
+  customer: row.customer ?? '',
+  minute: Number(row.minute),
+  isOld: row.old !== '0',
+  of: measures.flatMap((measure, index) => {
+    if (row[`arrived_${index}`] === '0') return [];
+    const fragment = fragments[index];
+    const more = fragment && {
+      results: resultsOf(fragment, row, `_${index}`),
+      unmeasuredEvents: unmeasuredOf(row, index),
+    };
+    return [{ measure, more }];
+  }),
+});

@@ -1,0 +1,307 @@
+/**
+ * Usage of spans that is asked for again and again: what was measured once is kept, and brought from one watermark to
+ * the next by what has come in between, which is read once for all who have usage kept. It is that of the events at the
+ * watermark, to the last digit: what can't be put together from two parts, what a void takes away and what lies across
+ * a bound of its span is forgotten, and measured again by whoever asks for it.
+ *
+ * Nothing is kept that could not be measured anew: it is of this process alone, and goes with it.
+ */
+import type { Period } from '#schemas/period.ts';
+import type { Results } from '../aggregate/fragment.ts';
+import {
+  type Measure,
+  type Measured,
+  type MeasuredSpan,
+  type Quantities,
+  type QuantityQuery,
+  quantitiesFromRows,
+  quantityOf,
+  quantityStatements,
+  readsBefore,
+  resultsOf,
+  type StatementAnswer,
+  type StatementRow,
+} from '../aggregate/quantity-query.ts';
+import {
+  type Arrived,
+  type ArrivedStatement,
+  arrivedFromRow,
+  arrivedStatements,
+  mergeableOf,
+  minuteMs,
+  type VoidedStatement,
+  voidedStatement,
+} from './arrived-query.ts';
+
+type Statement = ReturnType<typeof quantityStatements>[number] | ArrivedStatement | VoidedStatement;
+
+export type LivePorts = {
+  readonly read: (statement: Statement) => Promise<StatementRow[]>;
+  /** Milliseconds of a clock that never goes back. */
+  readonly elapsedMs: () => number;
+  readonly report: {
+    /** Spans of a query that were known, and those of which something was measured. */
+    readonly asked: (spans: { readonly known: number; readonly measured: number }) => void;
+    /** Spans that are kept. */
+    readonly kept: (spans: number) => void;
+  };
+};
+
+export type LiveLimits = {
+  /** A watermark that was the newest so long ago is read anew by whoever asks, who need not wait. */
+  readonly renewedMs: number;
+  /** One that is older than this they wait for. */
+  readonly oldestMs: number;
+  /** What nobody has asked for is forgotten: to bring it up would take longer than to measure it. */
+  readonly idleMs: number;
+  /** Of the process; those that were not asked for the longest go first. */
+  readonly spansMax: number;
+  /** Of an organization; others are not kept. */
+  readonly measuresMax: number;
+};
+
+export type LiveQuantities = { readonly watermark: bigint; readonly quantities: Quantities };
+
+export type LiveUsage = (
+  tenant: string,
+  query: Pick<QuantityQuery, 'spans' | 'measures'>,
+  readWatermark: () => Promise<bigint>,
+) => Promise<LiveQuantities>;
+
+/** `measured` is undefined where no event of the span is; `results` where it can't be brought up. */
+type Kept = { readonly measured: Measured | undefined; readonly results: Results | undefined };
+
+type KeptSpan = { readonly tenant: Tenant; readonly span: MeasuredSpan; readonly kept: Map<string, Kept> };
+
+type Tenant = {
+  readonly id: string;
+  /** What is kept is of this watermark, which was the newest at `atMs`. */
+  watermark: bigint;
+  atMs: number;
+  askedMs: number;
+  renewing: Promise<void> | undefined;
+  readonly spansByName: Map<string, Set<KeptSpan>>;
+  readonly measures: Map<string, Measure>;
+};
+
+const written = (_: string, value: unknown): unknown => (typeof value === 'bigint' ? value.toString() : value);
+
+/** Whoever asks: the ids of measures and spans are of a query alone. */
+const measureKey = ({ meter, cells, events, amountProperty }: Measure): string =>
+  cells || events || amountProperty !== undefined
+    ? JSON.stringify([meter.versionId, cells, events, amountProperty], written)
+    : meter.versionId;
+const spanKey = (tenant: string, { customers, period }: MeasuredSpan): string =>
+  JSON.stringify([tenant, period.start, period.end, ...customers]);
+
+const asksFor = ({ spanIds }: Measure, { spanId }: MeasuredSpan): boolean => spanIds?.has(spanId) ?? true;
+
+const holds = ({ start, end }: Period, minute: number): 'whole' | 'none' | 'part' => {
+  if (minute >= end || minute + minuteMs <= start) return 'none';
+  return minute >= start && minute + minuteMs <= end ? 'whole' : 'part';
+};
+
+/** Of a measure of a span, what it was and what has come of it. */
+const merged = (
+  before: Kept,
+  measure: Measure,
+  more: NonNullable<Arrived['of'][number]['more']>,
+  period: Period,
+): Kept | undefined => {
+  const fragment = mergeableOf(measure);
+  if (!fragment?.merge || (before.measured && !before.results)) return undefined;
+  const results = before.results ? fragment.merge(before.results, more.results) : more.results;
+  const unmeasuredEvents = (before.measured?.unmeasuredEvents ?? 0n) + more.unmeasuredEvents;
+  return { results, measured: { quantity: quantityOf(fragment, results, measure.meter, period), unmeasuredEvents } };
+};
+
+/** By span and measure ids of the statements: the results of what can be brought up. */
+const resultsIn = (answers: readonly StatementAnswer[]): ReadonlyMap<string, Results> =>
+  new Map(
+    answers.flatMap(({ statement, rows }) =>
+      statement.measures.flatMap((measure, index) => {
+        const fragment = statement.fragments[index];
+        if (!fragment || !mergeableOf(measure)) return [];
+        return rows.map((row): [string, Results] => [
+          JSON.stringify([row.span, measure.measureId]),
+          resultsOf(fragment, row, `_${index}`),
+        ]);
+      }),
+    ),
+  );
+
+export const createLiveUsage = (
+  { renewedMs, oldestMs, idleMs, spansMax, measuresMax }: LiveLimits,
+  { read, elapsedMs, report }: LivePorts,
+): LiveUsage => {
+  const tenants = new Map<string, Tenant>();
+  /** In the order in which they were asked for last. */
+  const spans = new Map<string, KeptSpan>();
+
+  const forgetSpan = (key: string, one: KeptSpan): void => {
+    spans.delete(key);
+    for (const name of one.span.customers) {
+      const named = one.tenant.spansByName.get(name);
+      named?.delete(one);
+      if (named?.size === 0) one.tenant.spansByName.delete(name);
+    }
+  };
+
+  const forgetTenant = (tenant: Tenant): void => {
+    if (tenants.get(tenant.id) === tenant) tenants.delete(tenant.id);
+    for (const [key, one] of spans) if (one.tenant === tenant) spans.delete(key);
+  };
+
+  const keptSpan = (tenant: Tenant, span: MeasuredSpan): KeptSpan => {
+    const key = spanKey(tenant.id, span);
+    const one = spans.get(key) ?? { tenant, span, kept: new Map() };
+    spans.delete(key);
+    spans.set(key, one);
+    for (const name of span.customers) {
+      const named = tenant.spansByName.get(name) ?? new Set();
+      tenant.spansByName.set(name, named.add(one));
+    }
+    for (const [oldest, other] of spans) {
+      if (spans.size <= spansMax) break;
+      forgetSpan(oldest, other);
+    }
+    return one;
+  };
+
+  const take = (tenant: Tenant, { customer, minute, isOld, of }: Arrived): void => {
+    for (const { span, kept } of tenant.spansByName.get(customer) ?? []) {
+      const held = holds(span.period, minute);
+      for (const { measure, more } of of) {
+        // Levels are carried into a span from all that was before it.
+        if (held === 'none' && !(readsBefore(measure.meter) && minute < span.period.end)) continue;
+        const key = measureKey(measure);
+        const before = kept.get(key);
+        if (!before) continue;
+        const after = more && !isOld && held === 'whole' ? merged(before, measure, more, span.period) : undefined;
+        if (after) kept.set(key, after);
+        else kept.delete(key);
+      }
+    }
+  };
+
+  /** From the watermark that it has to another; what is asked for meanwhile is of the one before. */
+  const bringUp = async (tenant: Tenant, watermark: bigint, atMs: number): Promise<void> => {
+    const measures = [...tenant.measures.values()];
+    if (watermark > tenant.watermark && measures.length > 0) {
+      const wanted = { tenant: tenant.id, after: tenant.watermark, watermark, measures };
+      const [voided, ...arrived] = await Promise.all([
+        read(voidedStatement(wanted)),
+        ...arrivedStatements(wanted).map(async (statement) =>
+          (await read(statement)).map((row) => arrivedFromRow(statement, row)),
+        ),
+      ]);
+      const told = new Set(measures.map(measureKey));
+      for (const { kept } of new Set([...tenant.spansByName.values()].flatMap((named) => [...named])))
+        for (const key of kept.keys()) if (!told.has(key)) kept.delete(key);
+      for (const one of arrived.flat()) take(tenant, one);
+      for (const { customer } of voided)
+        for (const { kept } of tenant.spansByName.get(customer ?? '') ?? []) kept.clear();
+    }
+    if (watermark > tenant.watermark) tenant.watermark = watermark;
+    tenant.atMs = atMs;
+  };
+
+  const renew = (tenant: Tenant, readWatermark: () => Promise<bigint>): Promise<void> => {
+    const renewing = async (): Promise<void> => {
+      const atMs = elapsedMs();
+      try {
+        await bringUp(tenant, await readWatermark(), atMs);
+      } catch (error) {
+        forgetTenant(tenant);
+        throw error;
+      } finally {
+        tenant.renewing = undefined;
+      }
+    };
+    tenant.renewing ??= renewing();
+    return tenant.renewing;
+  };
+
+  /** At a watermark that is new enough. */
+  const tenantOf = async (id: string, readWatermark: () => Promise<bigint>): Promise<Tenant> => {
+    const nowMs = elapsedMs();
+    const known = tenants.get(id);
+    if (known && nowMs - known.askedMs <= idleMs && nowMs - known.atMs <= idleMs) {
+      known.askedMs = nowMs;
+      if (nowMs - known.atMs > oldestMs) await renew(known, readWatermark);
+      // Whoever waits for it next is told what went wrong.
+      else if (nowMs - known.atMs > renewedMs) renew(known, readWatermark).catch(() => {});
+      return known;
+    }
+    if (known) forgetTenant(known);
+    const watermark = await readWatermark();
+    const tenant: Tenant = {
+      id,
+      watermark,
+      atMs: nowMs,
+      askedMs: nowMs,
+      renewing: undefined,
+      spansByName: new Map(),
+      measures: new Map(),
+    };
+    tenants.set(id, tenant);
+    return tenant;
+  };
+
+  const measure = async (wanted: QuantityQuery): Promise<StatementAnswer[]> => {
+    const answers: StatementAnswer[] = [];
+    for (const statement of quantityStatements(wanted)) answers.push({ statement, rows: await read(statement) });
+    return answers;
+  };
+
+  return async (tenantId, { spans: asked, measures }, readWatermark) => {
+    const tenant = await tenantOf(tenantId, readWatermark);
+    const { watermark } = tenant;
+    const keyed = measures.map((one) => ({ measure: one, key: measureKey(one) }));
+    const known = asked.map((span) => {
+      const { kept } = spans.get(spanKey(tenantId, span)) ?? { kept: new Map<string, Kept>() };
+      const own = keyed.filter((one) => asksFor(one.measure, span));
+      return { span, own: own.map((one) => ({ ...one, kept: kept.get(one.key) })) };
+    });
+    const missing = known.filter(({ own }) => own.some((one) => !one.kept));
+    report.asked({ known: known.length - missing.length, measured: missing.length });
+    const missed = new Set(
+      missing.flatMap(({ own }) => own.filter((one) => !one.kept).map((one) => one.measure.measureId)),
+    );
+    const answers =
+      missing.length === 0
+        ? []
+        : await measure({
+            tenant: tenantId,
+            watermark,
+            spans: missing.map(({ span }) => span),
+            measures: measures.filter(({ measureId }) => missed.has(measureId)),
+          });
+    const quantities = quantitiesFromRows(answers);
+    const results = resultsIn(answers);
+    // What was brought up meanwhile is of a later watermark than this.
+    const isKept = tenant.watermark === watermark && tenants.get(tenantId) === tenant;
+    const answer: LiveQuantities = {
+      watermark,
+      quantities: new Map(
+        known.map(({ span, own }) => {
+          const target = isKept ? keptSpan(tenant, span).kept : undefined;
+          const measured = own.flatMap(({ measure: one, key, kept }): [string, Measured][] => {
+            const found: Kept = kept ?? {
+              measured: quantities.get(span.spanId)?.get(one.measureId),
+              results: results.get(JSON.stringify([span.spanId, one.measureId])),
+            };
+            if (target && !kept && (tenant.measures.has(key) || tenant.measures.size < measuresMax)) {
+              tenant.measures.set(key, one);
+              target.set(key, found);
+            }
+            return found.measured ? [[one.measureId, found.measured]] : [];
+          });
+          return [span.spanId, new Map(measured)];
+        }),
+      ),
+    };
+    report.kept(spans.size);
+    return answer;
+  };
+};
