@@ -8,10 +8,10 @@ import { formatInstant } from '#schemas/instant.ts';
 import { usageNames } from '#schemas/names.ts';
 import type { Instant } from '#schemas/period.ts';
 import { formatQuantity } from '#schemas/quantity.ts';
+import type { LiveUsage } from '../../rater/live/live-usage.ts';
 import type { CustomerNames, CustomerStore } from '../customers/customers.postgres.ts';
 import type { Db, Routes } from '../route/define-route.ts';
 import { found } from '../route/resource-fields.ts';
-import type { ReadUsage } from '../usage/usage.clickhouse.ts';
 import type { ReadWatermark } from '../usage/watermark.postgres.ts';
 import type { EntitledStore, EntitledSubscription } from './entitled.postgres.ts';
 import { entitledInAll, type InAll } from './in-all.ts';
@@ -21,7 +21,7 @@ import type { Entitled } from './with-add-ons.ts';
 export type EntitlementPorts = {
   readonly customers: Pick<CustomerStore, 'customerNames' | 'payer'>;
   readonly entitled: EntitledStore;
-  readonly readUsage: ReadUsage;
+  readonly liveUsage: LiveUsage;
   readonly readWatermark: ReadWatermark;
 };
 
@@ -74,19 +74,24 @@ const common = { tag: 'Features', scope: 'read:features', taggedBut: ['watermark
 
 export const entitlementRoutes = (
   { get }: Routes,
-  { customers, entitled, readUsage, readWatermark }: EntitlementPorts,
+  { customers, entitled, liveUsage, readWatermark }: EntitlementPorts,
 ): void => {
   /** All usage is the customer's, whichever subscription it is held against. */
-  const measured = (
-    { organizationId }: Db,
+  const measured = async (
+    db: Db,
     { id, externalId }: CustomerNames,
     subscriptions: readonly EntitledSubscription[],
-    watermark: bigint,
     now: Instant,
   ) => {
-    const quantities: Parameters<typeof measureUse>[0]['quantities'] = (meters, period) =>
-      readUsage.quantities({ organizationId, watermark, customers: usageNames(id, externalId), meters, period });
-    return measureUse({ quantities }, subscriptions, now);
+    const readNewest = () => readWatermark(db);
+    let { watermark } = await liveUsage(db.organizationId, { spans: [], measures: [] }, readNewest);
+    const measure: Parameters<typeof measureUse>[0]['measure'] = async (query) => {
+      const live = await liveUsage(db.organizationId, query, readNewest);
+      watermark = live.watermark;
+      return live.quantities;
+    };
+    const metered = await measureUse({ measure }, usageNames(id, externalId), subscriptions, now);
+    return { metered, watermark: watermark.toString() };
   };
   /** That of its test clock, which only customers of a sandbox have. */
   const hourOfCustomer = async (db: Db, id: string, world: World, hourMs: Instant): Promise<Instant> =>
@@ -102,16 +107,15 @@ export const entitlementRoutes = (
       failures: ['SUBSCRIPTION_NOT_FOUND'],
     },
     async ({ db, params, nowMs }) => {
-      const watermark = await readWatermark(db);
       const subscription = found(await entitled.entitledSubscription(db, params.id, nowMs), 'SUBSCRIPTION_NOT_FOUND');
       const customer = found(await customers.customerNames(db, subscription.customerId), 'CUSTOMER_NOT_FOUND');
       const running = subscription.isEntitled ? [subscription] : [];
-      const metered = await measured(db, customer, running, watermark, subscription.now);
+      const { metered, watermark } = await measured(db, customer, running, subscription.now);
       return {
         subscription_id: subscription.id,
         customer_id: subscription.customerId,
         plan_version_id: subscription.planVersionId,
-        watermark: watermark.toString(),
+        watermark,
         items: running.flatMap(({ items }) => items.flatMap((item) => itemJson(item, metered))),
       };
     },
@@ -127,15 +131,14 @@ export const entitlementRoutes = (
       failures: ['CUSTOMER_NOT_FOUND'],
     },
     async ({ db, params, caller, nowMs: hourMs }) => {
-      const watermark = await readWatermark(db);
       const customer = found(await customers.customerNames(db, params.id), 'CUSTOMER_NOT_FOUND');
       const nowMs = await hourOfCustomer(db, customer.id, caller.world, hourMs);
       const running = await entitled.runningSubscriptions(db, customer.id, nowMs);
-      const metered = await measured(db, customer, running, watermark, nowMs);
+      const { metered, watermark } = await measured(db, customer, running, nowMs);
       return {
         customer_id: customer.id,
         external_id: customer.externalId,
-        watermark: watermark.toString(),
+        watermark,
         items: entitledInAll(running, metered).map(inAllJson),
       };
     },

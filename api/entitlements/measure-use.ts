@@ -3,16 +3,14 @@ import type { Entitlement } from '#schemas/entitlement.ts';
 import type { Instant, Period } from '#schemas/period.ts';
 import { maxQuantity, parseQuantity, type Quantity, subtractQuantities, zeroQuantity } from '#schemas/quantity.ts';
 import type { MeterVersion } from '#schemas/stored-meter.ts';
+import { type Measure, type Quantities, type QuantityQuery, wholeOf } from '../../rater/aggregate/quantity-query.ts';
 import type { EntitledSubscription } from './entitled.postgres.ts';
 import { type ResetPeriod, resetPeriodOf } from './reset-period.ts';
 import type { Entitled } from './with-add-ons.ts';
 
 export type MeasurePorts = {
-  /** Quantities by meter version id, as billing measures them. */
-  readonly quantities: (
-    meters: readonly MeterVersion[],
-    period: Period,
-  ) => Promise<ReadonlyMap<string, { readonly quantity: string }>>;
+  /** As billing measures it. */
+  readonly measure: (query: Pick<QuantityQuery, 'spans' | 'measures'>) => Promise<Quantities>;
 };
 
 type MeteredTerms = Extract<Entitlement, { type: 'metered' }>;
@@ -50,22 +48,26 @@ const wantedOf = (
   return [{ subscriptionId: subscription.id, name, entitlement, meter, period, span: measuredSpan(period, now) }];
 };
 
-/** One read for all meters of a span, however many subscriptions ask for it. */
+const spanIdOf = ({ span }: Wanted): string => `${span.start} ${span.end}`;
+
+/** Of a customer by its names: one read for all meters and spans, however many subscriptions ask for them. */
 export const measureUse = async (
-  { quantities }: MeasurePorts,
+  { measure }: MeasurePorts,
+  customers: readonly string[],
   subscriptions: readonly EntitledSubscription[],
   now: Instant,
 ): Promise<readonly Metered[]> => {
   const wanted = subscriptions.flatMap((one) => one.items.flatMap((item) => wantedOf(one, item, now)));
-  const metered: Metered[] = [];
-  for (const [, some] of Map.groupBy(wanted, ({ span }) => `${span.start} ${span.end}`)) {
-    const meters = new Map(some.map(({ meter }) => [meter.versionId, meter]));
-    const [{ span }] = some as [Wanted, ...Wanted[]];
-    const measured = await quantities([...meters.values()], span);
-    for (const { span: _, ...one } of some) {
-      const used = parseQuantity(measured.get(one.meter.versionId)?.quantity ?? '0') ?? zeroQuantity;
-      metered.push({ ...one, used, left: leftOf(one.entitlement.allowance, used) });
-    }
-  }
-  return metered;
+  if (wanted.length === 0) return [];
+  const spans = new Map(wanted.map((one) => [spanIdOf(one), { spanId: spanIdOf(one), customers, period: one.span }]));
+  const measures = [...Map.groupBy(wanted, ({ meter }) => meter.versionId).values()].map(
+    (some): Measure => ({ ...wholeOf((some as [Wanted])[0].meter), spanIds: new Set(some.map(spanIdOf)) }),
+  );
+  const measured = await measure({ spans: [...spans.values()], measures });
+  return wanted.map((one) => {
+    const { span: _, ...rest } = one;
+    const { quantity = '0' } = measured.get(spanIdOf(one))?.get(one.meter.versionId) ?? {};
+    const used = parseQuantity(quantity) ?? zeroQuantity;
+    return { ...rest, used, left: leftOf(one.entitlement.allowance, used) };
+  });
 };

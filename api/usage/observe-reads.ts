@@ -22,11 +22,11 @@ export const observeReads = (metrics: Metrics, log: Log): ReadPorts['report'] =>
 export const observeLiveUsage = (metrics: Metrics): LivePorts['report'] => {
   const asked = metrics.counter(
     'millrace_live_usage_spans_total',
-    'Spans of usage that balances asked for: kept and brought up, or measured from events',
+    'Spans of usage that balances and entitlements asked for: kept and brought up, or measured from events',
     ['from'],
   );
   let spans = 0;
-  metrics.gaugeOf('millrace_live_usage_spans', 'Spans of usage that are kept for balances', () => spans);
+  metrics.gaugeOf('millrace_live_usage_spans', 'Spans of usage that are kept for balances and entitlements', () => spans);
   return {
     asked: ({ known, measured }) => {
       asked.labels('kept').inc(known);
