@@ -115,7 +115,7 @@ const windowsOf = ({ open }: ClaimsSubject): void => {
   });
 
   it('a key of the older window is in flight, a duplicate or a conflict as before', async () => {
-    const claims = await open({ ...options, leaseSeconds: 15 });
+    const claims = await open({ ...options, leaseSeconds: 300 });
     const [pending, confirmed] = newClaims(2) as [Buffer, Buffer];
     const { batch } = await answerTo(claims, [pending]);
     await claims.confirm((await answerTo(claims, [confirmed])).batch, 1);
