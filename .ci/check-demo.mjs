@@ -14,6 +14,8 @@ assert.equal(report.invoices.unmeasured_events, 0);
 assert.equal(report.conservation.is_balanced, true);
 assert.equal(report.conservation.missing, 0);
 assert(report.conservation.received >= 200_000 && report.conservation.distinct >= (turn === 'first' ? 200_000 : 0));
+assert.equal(report.balances.customers.length, 3);
+for (const { before, after } of report.balances.customers) assert(Number(after) > Number(before));
 assert.equal(report.ran_before, turn === 'second');
 assert.equal(report.examples.length, 3);
 assert(report.elapsed_ms < 60_000, `the demo took ${report.elapsed_ms} ms`);

@@ -1,5 +1,5 @@
 /**
- * `npm run demo`: everything from nothing to issued invoices. `--exit` stops after the report, `--json` reports in one
+ * `npm run demo`: everything from nothing to issued invoices and balances that rise. `--exit` stops after the report, `--json` reports in one
  * line.
  */
 import { parseArgs } from 'node:util';
@@ -75,6 +75,7 @@ const textOf = (report: DemoReport, stack: Stack, elapsedMs: number): string => 
     ),
   ]);
   const { accepted, duplicates, sent, stored } = report.events;
+  const { balances } = report;
   return [
     '',
     report.ran_before
@@ -83,6 +84,12 @@ const textOf = (report: DemoReport, stack: Stack, elapsedMs: number): string => 
     `All invoices of ${report.period}: ${report.invoices.total} ${report.invoices.currency} for ${report.customers} ` +
       `customers; ingest ${report.events_per_second} events/s (${sent} events).`,
     conservationLine(report.conservation),
+    `Balances while usage arrives, read ${balances.reads} times: p50 ${balances.p50_ms} ms, max ${balances.max_ms} ms; ` +
+      `all of it counted after ${balances.counted_after_ms} ms.`,
+    ...balances.customers.map(
+      ({ customer, before, after }) =>
+        `  ${customer.padEnd(22)}${before.padStart(10)} -> ${after.padStart(8)} ${report.invoices.currency}`,
+    ),
     '',
     ...stages,
     `  ${'the whole demo'.padEnd(26)}${(elapsedMs / 1000).toFixed(2).padStart(8)} s`,

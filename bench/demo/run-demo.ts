@@ -1,8 +1,12 @@
-/** The demo: catalog, customers, a month of LLM usage over HTTP, its invoices, and a report of what that took. */
+/**
+ * The demo: catalog, customers, a month of LLM usage over HTTP, its invoices, balances that rise while more arrives, and
+ * a report of what that took.
+ */
 import { compareAmounts, formatMinorUnits, parseAmount, sumAmounts, zeroAmount } from '#schemas/money.ts';
 import { checkConservation, readStages, type Stages } from './check-conservation.ts';
 import { customerOf, llmUsage } from './llm-usage.ts';
 import { type Client, inLanes } from './millrace-client.ts';
+import { type LiveBalances, watchBalances } from './watch-balances.ts';
 
 export type DemoOptions = {
   readonly events: number;
@@ -59,6 +63,8 @@ export type DemoReport = {
   };
   /** Since the beginning of the hour in which the demo began. */
   readonly conservation: Stages;
+  /** Of the running month. */
+  readonly balances: LiveBalances;
   readonly stages_ms: Readonly<Record<string, number>>;
   readonly slowest_stage: string;
   readonly events_per_second: number;
@@ -242,6 +248,7 @@ export const runDemo = async (options: DemoOptions): Promise<DemoReport> => {
   });
   const received = before.total.received + options.events;
   const conservation = await timed('conservation', () => checkConservation(client, options.nowMs, received));
+  const balances = await timed('balances while usage arrives', () => watchBalances(client, customers, options.nowMs));
   const slowest = Object.entries(stages).reduce((a, b) => (b[1] > a[1] ? b : a));
   return {
     period: month.name,
@@ -256,6 +263,7 @@ export const runDemo = async (options: DemoOptions): Promise<DemoReport> => {
       unmeasured_events: run.unmeasured_events,
     },
     conservation,
+    balances,
     stages_ms: stages,
     slowest_stage: slowest[0],
     events_per_second: Math.floor((options.events * 1000) / (stages['ingest over HTTP'] ?? 1)),

@@ -27,6 +27,11 @@ it('bills what was sent; run again it says so and doubles nothing', async () => 
     invoices: { issued: 25, already_issued: 0, unmeasured_events: 0 },
   });
   expect(first.examples).toHaveLength(3);
+  // 240 calls beside the base fee: 9 packages at 0.50, 451,200 tokens for 0.90, and 94,800 for 1.42.
+  const live = { before: '20.00', after: '26.82' };
+  expect(first.balances.customers).toEqual(
+    [1, 2, 3].map((number) => ({ customer: `demo_customer_000${number}`, ...live })),
+  );
   const second = await demo();
   expect(second).toMatchObject({
     ran_before: true,
@@ -34,4 +39,6 @@ it('bills what was sent; run again it says so and doubles nothing', async () => 
     conservation: { missing: 0, unanswered: 0, is_balanced: true },
     invoices: { issued: 0, already_issued: 25, total: first.invoices.total },
   });
+  // What is used now is new.
+  expect(second.balances.customers[0].before).toBe('26.82');
 });
