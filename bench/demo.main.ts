@@ -1,6 +1,6 @@
 /**
- * `npm run demo`: everything from nothing to issued invoices and balances that rise. `--exit` stops after the report, `--json` reports in one
- * line.
+ * `npm run demo`: everything from nothing to issued invoices and balances that rise. `--exit` stops after the report,
+ * `--json` reports in one line.
  */
 import { parseArgs } from 'node:util';
 import { createClient as createClickHouse } from '@clickhouse/client';

@@ -24,7 +24,8 @@ import {
   partIdOf,
   type RatedPart,
   type RateUpcomingPorts,
-  rateUpcoming,
+  type ReadParts,
+  readUpcoming,
   type UpcomingPart,
 } from '../subscription-views/rate-upcoming.ts';
 import type { CutSubscription, UpcomingReader } from '../subscription-views/upcoming.postgres.ts';
@@ -60,27 +61,27 @@ type Seen = {
   readonly unbilled: readonly UnbilledPart[];
   readonly oneTimeRows: CutSubscription['oneTimeRows'];
   readonly versions: readonly VersionRow[];
-  readonly owed: readonly OwedInvoices[];
 };
 
-const see =
-  ({ balances, subscriptions, upcoming }: ReadBalancePorts, customerIds: readonly string[], now: Instant) =>
-  async (db: Db): Promise<Seen> => {
-    const ids = await balances.billedSubscriptions(db, customerIds);
-    const [found, unbilled, owed] = await Promise.all([
-      subscriptions.subscriptionsById(db, ids),
-      balances.unbilled(db, customerIds, ids),
-      balances.owed(db, customerIds, now),
-    ]);
-    const versionIds = new Set(found.flatMap((one) => [...one.planNames.keys()]));
-    const charged = unbilled.map(({ written: { item } }) => item);
-    const [cuts, versions, oneTimeRows] = await Promise.all([
-      upcoming.cutTimes(db, found),
-      upcoming.versions(db, [...versionIds]),
-      upcoming.oneTimeRows(db, charged),
-    ]);
-    return { subscriptions: found, cuts, unbilled, oneTimeRows, versions, owed };
-  };
+const see = async (
+  { balances, subscriptions, upcoming }: ReadBalancePorts,
+  db: Db,
+  customerIds: readonly string[],
+): Promise<Seen> => {
+  const ids = await balances.billedSubscriptions(db, customerIds);
+  const [found, unbilled] = await Promise.all([
+    subscriptions.subscriptionsById(db, ids),
+    balances.unbilled(db, customerIds, ids),
+  ]);
+  const versionIds = new Set(found.flatMap((one) => [...one.planNames.keys()]));
+  const charged = unbilled.map(({ written: { item } }) => item);
+  const [cuts, versions, oneTimeRows] = await Promise.all([
+    upcoming.cutTimes(db, found),
+    upcoming.versions(db, [...versionIds]),
+    upcoming.oneTimeRows(db, charged),
+  ]);
+  return { subscriptions: found, cuts, unbilled, oneTimeRows, versions };
+};
 
 const partsOf = ({ subscriptions, cuts, unbilled, oneTimeRows, versions }: Seen, now: Instant): UpcomingPart[] => {
   const schedulesOf = schedulesIn(versions);
@@ -135,9 +136,32 @@ const tooManyParts = (count: number): FailureError =>
     },
   ]);
 
+/** All of one moment, but usage. */
+type Begun = {
+  readonly owedBy: ReadonlyMap<string, readonly OwedInvoices[]>;
+  readonly payerOf: (part: UpcomingPart) => Payer;
+  /** By who pays for them. */
+  readonly parts: ReadonlyMap<string, readonly UpcomingPart[]>;
+  readonly ratedIds: readonly string[];
+  readonly upcoming: ReadParts;
+};
+
+const readBegun =
+  (ports: ReadBalancePorts, customerIds: readonly string[], now: Instant) =>
+  async (db: Db): Promise<Begun> => {
+    const [owed, seen] = await Promise.all([ports.balances.owed(db, customerIds, now), see(ports, db, customerIds)]);
+    const begun = partsOf(seen, now);
+    const payerOf = await payersOf(ports, db, begun);
+    const parts = Map.groupBy(begun, (part) => payerOf(part).id);
+    const ratedIds = customerIds.filter((id) => (parts.get(id)?.length ?? 0) <= previewedPartsMax);
+    const toRate = ratedIds.flatMap((id) => parts.get(id) ?? []);
+    const upcoming = await readUpcoming(ports, db, toRate, seen.versions);
+    return { owedBy: Map.groupBy(owed, ({ customerId }) => customerId), payerOf, parts, ratedIds, upcoming };
+  };
+
 /**
  * Of customers of one hour, in their order; one who pays for too much has an error for itself. `readTogether` reads one
- * moment of the database.
+ * moment of the database; nothing is open while usage is measured.
  */
 export const readBalances = async (
   ports: ReadBalancePorts,
@@ -146,35 +170,17 @@ export const readBalances = async (
   customerIds: readonly string[],
   now: Instant,
 ): Promise<readonly (Balance | FailureError)[]> => {
-  const readWatermark = () => ports.readWatermark(db);
-  const seen = await readTogether(see(ports, customerIds, now));
-  const begun = partsOf(seen, now);
-  const payers = await payersOf(ports, db, begun);
-  const begunOf = Map.groupBy(begun, (part) => payers(part).id);
-  const isRated = (id: string): boolean => (begunOf.get(id)?.length ?? 0) <= previewedPartsMax;
-  const ratedIds = customerIds.filter(isRated);
+  const { owedBy, payerOf, parts, ratedIds, upcoming } = await readTogether(readBegun(ports, customerIds, now));
   // Where nobody has used anything, too, an answer says how far usage is counted.
-  let { watermark } = await ports.liveUsage(db.organizationId, { spans: [], measures: [] }, readWatermark);
-  const rated = await rateUpcoming(
-    ports,
-    db,
-    ratedIds.flatMap((id) => begunOf.get(id) ?? []),
-    seen.versions,
-    async (query) => {
-      const live = await ports.liveUsage(db.organizationId, query, readWatermark);
-      watermark = live.watermark;
-      return live.quantities;
-    },
+  const { watermark, quantities } = await ports.liveUsage(db.organizationId, upcoming.query, () =>
+    ports.readWatermark(db),
   );
-  const ratedOf = Map.groupBy(rated, (part) => payers(part).id);
-  const sets = ratedIds.map((id) => dueOf(ratedOf.get(id) ?? [], payers));
-  const drawn = await drawUpInvoices(ports, db, sets, { watermark, now });
+  const ratedOf = Map.groupBy(upcoming.rated(quantities), (part) => payerOf(part).id);
+  const sets = ratedIds.map((id) => dueOf(ratedOf.get(id) ?? [], payerOf));
+  const drawn = await readTogether((together) => drawUpInvoices(ports, together, sets, { watermark, now }));
   const runningOf = new Map(ratedIds.map((id, index) => [id, lastWithEach(drawn[index] ?? [])]));
-  const owedBy = Map.groupBy(seen.owed, ({ customerId }) => customerId);
   return customerIds.map((id) => {
     const running = runningOf.get(id);
-    return running
-      ? { watermark, now, owed: owedBy.get(id) ?? [], running }
-      : tooManyParts(begunOf.get(id)?.length ?? 0);
+    return running ? { watermark, now, owed: owedBy.get(id) ?? [], running } : tooManyParts(parts.get(id)?.length ?? 0);
   });
 };

@@ -44,9 +44,11 @@ export const readReductions = async (
     // Whichever of them are credits: of what is not written down nothing is found.
     creditIds: [...new Set(periods.map(({ billingPeriodId }) => billingPeriodId))],
   };
-  const charges = await ports.creditedCharges(db, asked, unwritten?.credits);
-  const discounted = await readDiscounts(ports, db, drafts, lines, unwritten);
-  const taxed = await readTaxes(ports, db, contents, unwritten);
+  const [charges, discounted, taxed] = await Promise.all([
+    ports.creditedCharges(db, asked, unwritten?.credits),
+    readDiscounts(ports, db, drafts, lines, unwritten),
+    readTaxes(ports, db, contents, unwritten),
+  ]);
   return (set) => {
     const back = giveBackOnce(set, charges);
     return discounted(back).map((content, index) =>

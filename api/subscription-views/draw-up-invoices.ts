@@ -153,8 +153,7 @@ export const drawUpInvoices = async (
 ): Promise<readonly (readonly InvoiceAhead[])[]> => {
   const due = sets.flat();
   const payerIds = due.map(({ payerId }) => payerId);
-  const termsOf = await ports.payerTerms(db, payerIds);
-  const minimumOf = await ports.minimumAmounts(db, payerIds);
+  const [termsOf, minimumOf] = await Promise.all([ports.payerTerms(db, payerIds), ports.minimumAmounts(db, payerIds)]);
   const drawn = sets.map((set) => {
     const partsOf = partsOfSet(set);
     // What falls due later has the discounts and taxes of then.

@@ -115,29 +115,54 @@ const linesOf = (ahead: UpcomingPart, period: MeasuredPeriod, policy: RatingPoli
   };
 };
 
-/** In the order of the parts. Without `measure` no usage is read, and what usage goes into is not rated. */
-export const rateUpcoming = async (
+/** All that rating takes but usage. */
+export type ReadParts = {
+  /** What is asked of usage. */
+  readonly query: Pick<QuantityQuery, 'spans' | 'measures'>;
+  /** In the order of the parts; without quantities what usage goes into is not rated. */
+  readonly rated: (quantities: Quantities | undefined) => readonly RatedPart[];
+};
+
+/** Reads PostgreSQL alone. */
+export const readUpcoming = async (
   { upcoming, organizations }: RateUpcomingPorts,
   db: Db,
   parts: readonly UpcomingPart[],
   versions: readonly VersionRow[],
-  measure?: MeasureUsage,
-): Promise<readonly RatedPart[]> => {
-  if (parts.length === 0) return [];
-  const policy = { rounding: (await organizations.organization(db)).rounding };
+): Promise<ReadParts> => {
+  if (parts.length === 0) return { query: { spans: [], measures: [] }, rated: () => [] };
   const billable = billableOf(parts, versions);
   const readable = billable.flatMap(({ result }) => ('value' in result ? [result.value] : []));
-  const meters = await upcoming.meters(db, [...new Set(readable.map(({ planVersionId }) => planVersionId))]);
+  const [policy, meters] = await Promise.all([
+    organizations.organization(db),
+    upcoming.meters(db, [...new Set(readable.map(({ planVersionId }) => planVersionId))]),
+  ]);
+  const { rounding } = policy;
   const { asked, spansBy } = pricesToRead(readable, meters);
   const read = readable.length > 0 ? await upcoming.prices(db, asked) : undefined;
   const { found, spans } = read ? spansOf(billable, meters, spansBy, read) : { found: billable, spans: new Map() };
   const priced = found.flatMap(({ result }) => ('value' in result ? [result.value] : []));
   const { query, measured } = periodsToMeasure(priced, meters, spans);
-  const quantities = measure && query.measures.length > 0 ? await measure(query) : new Map();
-  const byId = new Map(measured(quantities).map((period) => [period.billingPeriodId, period]));
-  return found.map(({ ahead, result }) => {
-    if ('failure' in result) return { ...ahead, known: [], ofUsage: [], failure: result.failure };
-    const rated = linesOf(ahead, byId.get(result.value.billingPeriodId) as MeasuredPeriod, policy);
-    return measure ? rated : { ...rated, ofUsage: [] };
-  });
+  const rated = (quantities: Quantities | undefined): readonly RatedPart[] => {
+    const byId = new Map(measured(quantities ?? new Map()).map((period) => [period.billingPeriodId, period]));
+    return found.map(({ ahead, result }) => {
+      if ('failure' in result) return { ...ahead, known: [], ofUsage: [], failure: result.failure };
+      const lines = linesOf(ahead, byId.get(result.value.billingPeriodId) as MeasuredPeriod, { rounding });
+      return quantities ? lines : { ...lines, ofUsage: [] };
+    });
+  };
+  return { query, rated };
+};
+
+/** In the order of the parts. Without `measure` no usage is read, and what usage goes into is not rated. */
+export const rateUpcoming = async (
+  ports: RateUpcomingPorts,
+  db: Db,
+  parts: readonly UpcomingPart[],
+  versions: readonly VersionRow[],
+  measure?: MeasureUsage,
+): Promise<readonly RatedPart[]> => {
+  const { query, rated } = await readUpcoming(ports, db, parts, versions);
+  if (!measure) return rated(undefined);
+  return rated(query.measures.length > 0 ? await measure(query) : new Map());
 };

@@ -26,7 +26,11 @@ export const observeLiveUsage = (metrics: Metrics): LivePorts['report'] => {
     ['from'],
   );
   let spans = 0;
-  metrics.gaugeOf('millrace_live_usage_spans', 'Spans of usage that are kept for balances and entitlements', () => spans);
+  metrics.gaugeOf(
+    'millrace_live_usage_spans',
+    'Spans of usage that are kept for balances and entitlements',
+    () => spans,
+  );
   return {
     asked: ({ known, measured }) => {
       asked.labels('kept').inc(known);

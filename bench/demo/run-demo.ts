@@ -1,6 +1,6 @@
 /**
- * The demo: catalog, customers, a month of LLM usage over HTTP, its invoices, balances that rise while more arrives, and
- * a report of what that took.
+ * The demo: catalog, customers, a month of LLM usage over HTTP, its invoices, balances that rise while more arrives,
+ * and a report of what that took.
  */
 import { compareAmounts, formatMinorUnits, parseAmount, sumAmounts, zeroAmount } from '#schemas/money.ts';
 import { checkConservation, readStages, type Stages } from './check-conservation.ts';
