@@ -71,7 +71,12 @@ export type LiveUsage = (
 /** `measured` is undefined where no event of the span is; `results` where it can't be brought up. */
 type Kept = { readonly measured: Measured | undefined; readonly results: Results | undefined };
 
-type KeptSpan = { readonly tenant: Tenant; readonly span: MeasuredSpan; readonly kept: Map<string, Kept> };
+type KeptSpan = {
+  readonly key: string;
+  readonly tenant: Tenant;
+  readonly span: MeasuredSpan;
+  readonly kept: Map<string, Kept>;
+};
 
 type Tenant = {
   readonly id: string;
@@ -83,6 +88,10 @@ type Tenant = {
   readonly spansByName: Map<string, Set<KeptSpan>>;
   readonly measures: Map<string, Measure>;
 };
+
+/** A span stands under each of the names of its customer. */
+const keptOf = ({ spansByName }: Tenant): ReadonlySet<KeptSpan> =>
+  new Set([...spansByName.values()].flatMap((named) => [...named]));
 
 const written = (_: string, value: unknown): unknown => (typeof value === 'bigint' ? value.toString() : value);
 
@@ -138,8 +147,8 @@ export const createLiveUsage = (
   /** In the order in which they were asked for last. */
   const spans = new Map<string, KeptSpan>();
 
-  const forgetSpan = (key: string, one: KeptSpan): void => {
-    spans.delete(key);
+  const forgetSpan = (one: KeptSpan): void => {
+    spans.delete(one.key);
     for (const name of one.span.customers) {
       const named = one.tenant.spansByName.get(name);
       named?.delete(one);
@@ -149,21 +158,21 @@ export const createLiveUsage = (
 
   const forgetTenant = (tenant: Tenant): void => {
     if (tenants.get(tenant.id) === tenant) tenants.delete(tenant.id);
-    for (const [key, one] of spans) if (one.tenant === tenant) spans.delete(key);
+    for (const { key } of keptOf(tenant)) spans.delete(key);
   };
 
   const keptSpan = (tenant: Tenant, span: MeasuredSpan): KeptSpan => {
     const key = spanKey(tenant.id, span);
-    const one = spans.get(key) ?? { tenant, span, kept: new Map() };
+    const one = spans.get(key) ?? { key, tenant, span, kept: new Map() };
     spans.delete(key);
     spans.set(key, one);
     for (const name of span.customers) {
       const named = tenant.spansByName.get(name) ?? new Set();
       tenant.spansByName.set(name, named.add(one));
     }
-    for (const [oldest, other] of spans) {
+    for (const oldest of spans.values()) {
       if (spans.size <= spansMax) break;
-      forgetSpan(oldest, other);
+      forgetSpan(oldest);
     }
     return one;
   };
@@ -196,8 +205,7 @@ export const createLiveUsage = (
         ),
       ]);
       const told = new Set(measures.map(measureKey));
-      for (const { kept } of new Set([...tenant.spansByName.values()].flatMap((named) => [...named])))
-        for (const key of kept.keys()) if (!told.has(key)) kept.delete(key);
+      for (const { kept } of keptOf(tenant)) for (const key of kept.keys()) if (!told.has(key)) kept.delete(key);
       for (const one of arrived.flat()) take(tenant, one);
       for (const { customer } of voided)
         for (const { kept } of tenant.spansByName.get(customer ?? '') ?? []) kept.clear();
@@ -233,7 +241,7 @@ export const createLiveUsage = (
       else if (nowMs - known.atMs > renewedMs) renew(known, readWatermark).catch(() => {});
       return known;
     }
-    if (known) forgetTenant(known);
+    for (const other of tenants.values()) if (other === known || nowMs - other.askedMs > idleMs) forgetTenant(other);
     const watermark = await readWatermark();
     const tenant: Tenant = {
       id,
