@@ -14,12 +14,12 @@ import { type Stack, startStack } from '#platform/local/stack.ts';
 import { connectPostgres, type Login, loginUrl, type Postgres } from '#platform/stores/postgres.ts';
 import { bundled } from './bundles.ts';
 import { type Contract, createContract, type Document, expectContract, fetchDocumentText } from './contract.ts';
-import { type FreshStores, freshStores } from './fresh-stores.ts';
+import { dropStores, type FreshStores, freshStores, type StoresTemplate } from './fresh-stores.ts';
 import { compileCache, shortRestarts } from './quick.ts';
 import { verifyBy } from './verify-command.ts';
 
 export type ServerUrls = { readonly [K in ServerName]: string } & {
-  readonly databaseTemplate?: string;
+  readonly template?: StoresTemplate;
   /** Where the stack that files share is asked for (`shared-pipeline.ts`). */
   readonly sharedStack?: string;
   /** Whether our processes are bundled (`bundles.ts`); without it they run from their sources. */
@@ -177,7 +177,8 @@ export const startPipeline = async (
   settings: Readonly<Record<string, string>> = {},
   { extraOf = () => ({}), stores, services = processNames }: PipelineOptions = {},
 ): Promise<Pipeline> => {
-  const { name, databaseUrl, clickhouseUrl } = stores ?? (await freshStores(urls));
+  const ownStores = stores ?? (await freshStores(urls));
+  const { name, databaseUrl, clickhouseUrl } = ownStores;
   const fileOf = urls.areBundled ? bundled : (file: string) => file;
   verifyBy(databaseUrl, { fileOf });
   const home = newHome();
@@ -226,6 +227,7 @@ export const startPipeline = async (
     stop: async () => {
       await pipeline.stop();
       await stack.stop();
+      if (!stores) await dropStores(ownStores);
       // Their ports are given to others.
       for (const base of [stack.apiUrl, stack.ingestUrl]) contracts.delete(base);
       rmSync(home, { recursive: true, force: true });
