@@ -36,8 +36,6 @@ const options = {
 const simulationEntry = new URL('./simulate/simulate.worker.ts', import.meta.url);
 const forgetEveryMs = 3_600_000;
 
-/** How often is looked for days whose totals are due, where there were none. */
-const totalsEveryMs = 10_000;
 /** Days that are looked up at a time, and events of those that one statement makes: some 0.3 s of one core. */
 const [totalDaysMax, totalEventsMax] = [20_000, 200_000];
 
@@ -102,7 +100,7 @@ await runWorker('rater', options, ({ config, log, metrics, tracer, nats, clickho
         pollMs,
         channel: simulationChannels.shardsQueued,
       },
-      { work: keepTotals, lanes: 1, pollMs: Math.min(totalsEveryMs, Math.max(quietMs, 100)) },
+      { work: keepTotals, lanes: 1, pollMs: Math.min(config.totalsLookSeconds * 1000, Math.max(quietMs, 100)) },
       { work: forget, lanes: 1, pollMs: forgetEveryMs },
     ],
     close: pool.close,

@@ -289,6 +289,7 @@ export const settings = {
     10_000,
     'Subscriptions that are rated and invoiced together.',
   ),
+  totalsLookSeconds: integer('MILLRACE_TOTALS_LOOK_SECONDS', 10, 1, 3_600, 'How often a rater looks for due totals.'),
   totalsQuietSeconds: integer(
     'MILLRACE_TOTALS_QUIET_SECONDS',
     30,

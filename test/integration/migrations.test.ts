@@ -10,12 +10,14 @@ import { migrateAll, readMigrations } from '#platform/stores/migrate.ts';
 import { connectPostgres, type Login, loginUrl } from '#platform/stores/postgres.ts';
 import { verifyChains } from '../../api/verify/verify-chains.postgres.ts';
 import { auditExamples } from '../support/audit-examples.ts';
-import { blankStores as makeStores } from '../support/fresh-stores.ts';
+import { freshStores as copyStores, blankStores as makeStores } from '../support/fresh-stores.ts';
 import { databasePassword } from '../support/pipeline.ts';
 
 const run = promisify(execFile);
 
 const freshStores = () => makeStores(inject('serverUrls'));
+/** For what holds behind the last migration. */
+const migratedStores = () => copyStores(inject('serverUrls'));
 
 const tablesOf = async ({ databaseUrl, clickhouseUrl }: { databaseUrl: string; clickhouseUrl: string }) => {
   const client = new pg.Client({ connectionString: databaseUrl });
@@ -50,6 +52,17 @@ it('running them twice changes nothing', async () => {
   expect(await tablesOf(stores)).toEqual(before);
 });
 
+it('a copy for a test is what migrations make', async () => {
+  const [stores, copy] = [await freshStores(), await migratedStores()];
+  await migrateAll(stores);
+  expect((await migrateAll(copy)).applied).toEqual([]);
+  const [migrated, copied] = await Promise.all([tablesOf(stores), tablesOf(copy)]);
+  const made = ({ tables }: typeof migrated, name: string) =>
+    (tables as { create_table_query: string }[]).map((table) => table.create_table_query.replaceAll(name, 'x'));
+  expect(made(copied, copy.name)).toEqual(made(migrated, stores.name));
+  expect(copied.rows).toEqual(migrated.rows);
+});
+
 it('two processes at once apply each file once', async () => {
   const stores = await freshStores();
   const script = `
@@ -73,8 +86,7 @@ const connect = async (url: string): Promise<pg.Client> => {
 };
 
 it('every function that works as its owner, and every trigger, looks at names of the session last', async () => {
-  const stores = await freshStores();
-  await migrateAll(stores);
+  const stores = await migratedStores();
   const owner = await connect(stores.databaseUrl);
   const { rows } = await owner.query<{ name: string; config: string[] | null }>(
     `SELECT proname AS name, proconfig AS config FROM pg_proc
@@ -86,8 +98,7 @@ it('every function that works as its owner, and every trigger, looks at names of
 });
 
 it('no function of ours may be called by a login that it was not given to', async () => {
-  const stores = await freshStores();
-  await migrateAll(stores);
+  const stores = await migratedStores();
   const owner = await connect(stores.databaseUrl);
   await owner.query("CREATE FUNCTION given_to_all() RETURNS integer LANGUAGE sql AS 'SELECT 1'");
   const { rows } = await owner.query<{ name: string }>(
@@ -99,8 +110,7 @@ it('no function of ours may be called by a login that it was not given to', asyn
 });
 
 it('the API forgets no answer and writes down no use ahead of the time of the database', async () => {
-  const stores = await freshStores();
-  await migrateAll({ ...stores, databasePassword });
+  const stores = await migratedStores();
   const owner = await connect(stores.databaseUrl);
   await owner.query(`
     INSERT INTO organizations (id, name, created_at, tier) VALUES ('org', 'x', now(), 'scale');
@@ -117,8 +127,7 @@ it('the API forgets no answer and writes down no use ahead of the time of the da
 });
 
 it('a login that puts a view of its own before a table of ours runs nothing as the owner', async () => {
-  const stores = await freshStores();
-  await migrateAll({ ...stores, databasePassword });
+  const stores = await migratedStores();
   for (const login of ['millrace_app', 'millrace_gateway'] satisfies Login[]) {
     const client = await connect(loginUrl(stores.databaseUrl, login, databasePassword));
     await client.query(`CREATE FUNCTION pg_temp.smuggled() RETURNS text LANGUAGE sql AS 'SELECT current_user::text'`);
@@ -137,8 +146,7 @@ it('a login that puts a view of its own before a table of ours runs nothing as t
 });
 
 it('[I17] a table of its own before ours does not let the worker add a line to an issued invoice', async () => {
-  const stores = await freshStores();
-  await migrateAll({ ...stores, databasePassword });
+  const stores = await migratedStores();
   const owner = await connect(stores.databaseUrl);
   await owner.query(`
     INSERT INTO organizations (id, name, created_at, tier) VALUES ('org', 'x', now(), 'scale');

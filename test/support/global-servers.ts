@@ -17,8 +17,8 @@ export default async (project: TestProject): Promise<() => Promise<void>> => {
   // A run that is interrupted has no teardown.
   const kill = () => killChildren(home);
   process.once('exit', kill);
-  const databaseTemplate = await makeTemplate(urls, databasePassword);
-  const serverUrls = { ...urls, databaseTemplate, areBundled: true };
+  const template = await makeTemplate(urls, databasePassword);
+  const serverUrls = { ...urls, template, areBundled: true };
   const shared = await serveSharedStack(serverUrls);
   project.provide('serverUrls', { ...serverUrls, sharedStack: shared.url });
   return async () => {

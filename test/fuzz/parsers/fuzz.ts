@@ -81,38 +81,42 @@ const thoroughBytesMax = 250;
 
 const zero = Buffer.from('0');
 
+type Smaller = { readonly body: Buffer; readonly partBytes: number };
+
 /** Bodies that lack a part of this one, or have 0 in its place; the largest parts come first. */
-function* smaller(body: Buffer): Generator<Buffer> {
+function* smaller(body: Buffer, partBytesMax: number): Generator<Smaller> {
   const isThorough = body.length <= thoroughBytesMax;
-  for (
-    let size = isThorough ? body.length : Math.ceil(body.length / 2);
-    size >= 1;
-    size = isThorough ? size - 1 : Math.floor(size / 2)
-  ) {
+  const largest = isThorough ? body.length : Math.ceil(body.length / 2);
+  for (let size = Math.min(largest, partBytesMax); size >= 1; size = isThorough ? size - 1 : Math.floor(size / 2)) {
     for (let at = 0; at + size <= body.length; at += isThorough ? 1 : size) {
       const [before, behind] = [body.subarray(0, at), body.subarray(at + size)];
-      yield Buffer.concat([before, behind]);
-      if (isThorough && size > 2) yield Buffer.concat([before, zero, behind]);
+      yield { body: Buffer.concat([before, behind]), partBytes: size };
+      if (isThorough && size > 2) yield { body: Buffer.concat([before, zero, behind]), partBytes: size };
     }
   }
 }
 
-/** A shorter body with a problem of the same kind. */
+/**
+ * A shorter body with a problem of the same kind. What was found without a part is looked through by parts as large,
+ * and by larger ones again once no smaller one can go.
+ */
 const shrunk = (format: Format, one: FuzzCase, kind: ProblemKind): FuzzCase => {
   const elapsed = stopwatch();
   let best = one;
   let tries = 0;
+  let partBytesMax = Number.POSITIVE_INFINITY;
   for (;;) {
-    let found: Buffer | undefined;
-    for (const body of smaller(best.body)) {
+    let found: Smaller | undefined;
+    for (const next of smaller(best.body, partBytesMax)) {
       tries += 1;
       if (tries > shrinkTriesMax || elapsed() > shrinkMsMax) return best;
-      if (problemOf(format, { ...best, body }).problem?.kind !== kind) continue;
-      found = body;
+      if (problemOf(format, { ...best, body: next.body }).problem?.kind !== kind) continue;
+      found = next;
       break;
     }
-    if (!found) return best;
-    best = { ...best, body: found };
+    if (!found && partBytesMax === Number.POSITIVE_INFINITY) return best;
+    if (found) best = { ...best, body: found.body };
+    partBytesMax = found ? found.partBytes : Number.POSITIVE_INFINITY;
   }
 };
 

@@ -11,7 +11,7 @@ import {
 } from '#schemas/meter.ts';
 import { scaled } from '../../../support/scale.ts';
 
-const ajv = new Ajv2020({ strict: false, allErrors: true, validateFormats: false });
+const ajv = new Ajv2020({ strict: false, validateFormats: false });
 ajv.addSchema({ $id: 'document', components: { schemas: { Filter: withoutTitles(Filter) } } });
 function withoutTitles(schema: unknown): unknown {
   return JSON.parse(JSON.stringify(schema).replaceAll('#/components', 'document#/components'));
@@ -206,13 +206,12 @@ describe('the documented schema of a meter', () => {
         const read = meterDefinitionFromJson(json);
         const documented = isDocumented(named(json));
         if (read.ok) {
-          expect(documented, JSON.stringify([json, isDocumented.errors])).toBe(true);
+          // Whole meters are put into words only for a failure.
+          if (!documented) expect.fail(JSON.stringify([json, isDocumented.errors]));
           seen.both += 1;
         } else if (documented) {
-          expect(
-            read.faults.filter((fault) => !isBeyondSchemas(fault)),
-            JSON.stringify(json),
-          ).toEqual([]);
+          const within = read.faults.filter((fault) => !isBeyondSchemas(fault));
+          if (within.length > 0) expect.fail(JSON.stringify([json, within]));
           seen.beyond += 1;
         } else seen.neither += 1;
       }),

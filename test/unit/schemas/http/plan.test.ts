@@ -9,7 +9,7 @@ import { priceToJson } from '#schemas/price/price.ts';
 import { anyCurrency, prices } from '../../../support/rating-arbitraries.ts';
 import { scaled } from '../../../support/scale.ts';
 
-const ajv = new Ajv2020({ strict: false, allErrors: true });
+const ajv = new Ajv2020({ strict: false });
 const isDocumented = ajv.compile(NewPlanDocument);
 const isAnswer = ajv.compile(Type.Object(termFields, { additionalProperties: false }));
 
@@ -199,13 +199,12 @@ describe('the documented schema of a plan', () => {
         const read = planVersionFromJson(json);
         const documented = isDocumented(json);
         if (read.ok) {
-          expect(documented, JSON.stringify([json, isDocumented.errors])).toBe(true);
+          // Whole plans are put into words only for a failure.
+          if (!documented) expect.fail(JSON.stringify([json, isDocumented.errors]));
           seen.both += 1;
         } else if (documented) {
-          expect(
-            read.faults.filter((fault) => !isBeyondSchemas(fault)),
-            JSON.stringify(json),
-          ).toEqual([]);
+          const within = read.faults.filter((fault) => !isBeyondSchemas(fault));
+          if (within.length > 0) expect.fail(JSON.stringify([json, within]));
           seen.beyond += 1;
         } else seen.neither += 1;
       }),
