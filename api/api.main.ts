@@ -37,6 +37,7 @@ import { createCursors } from './route/cursors.ts';
 import { createApi } from './server.ts';
 import { observeReads } from './usage/observe-reads.ts';
 import { createReadUsage } from './usage/usage.clickhouse.ts';
+import { createUsageNames } from './usage/usage-names.clickhouse.ts';
 import { createReadWatermark, createRecentWatermark } from './usage/watermark.postgres.ts';
 
 const config = orExit(() =>
@@ -122,6 +123,7 @@ await runProcess(log, config.shutdownMsMax, async () => {
       creditIssuing: failAtCredit(stores.creditIssuing, failPoint),
       makePdf: pdfs.make,
       lineEvents: createLineEvents(clickhouse),
+      usageNames: createUsageNames(clickhouse),
       readUsage: createReadUsage(clickhouse, observeReads(metrics, log)),
       readWatermark,
       recentWatermark: createRecentWatermark(readWatermark, systemClock),

@@ -11,7 +11,7 @@ import {
   type MinimumInvoiceAmounts,
   type Personal,
 } from '#schemas/http/customers.ts';
-import { lookUpColumn, splitNames } from '#schemas/names.ts';
+import { lookUpColumn, splitNames, usageNames } from '#schemas/names.ts';
 import type { Instant } from '#schemas/period.ts';
 import type { CustomerTaxTreatment } from '#schemas/tax-rate.ts';
 import { buyerDetails, buyerDigest, isSameBuyer } from '../../invoicer/documents/buyer-details.ts';
@@ -128,7 +128,19 @@ const payerFromRow = (row: PayerRow): Payer => ({
 });
 
 /** What a customer may be called by. */
-export type CustomerNames = { readonly id: string; readonly externalId: string };
+export type CustomerNames = {
+  readonly id: string;
+  readonly externalId: string;
+  /** Under which its events come: external ids first, from the earliest on. */
+  readonly names: readonly string[];
+};
+
+type NamesRow = { id: string; external_id: string };
+const namesFromRow = ({ id, external_id }: NamesRow): CustomerNames => ({
+  id,
+  externalId: external_id,
+  names: usageNames(id, external_id).toReversed(),
+});
 
 const customerColumns = `c.id, c.external_id, c.name, c.personal, c.currency, c.time_zone, c.language,
   c.payment_days, c.invoicing, c.issuing_entity_id, c.invoice_defaults, c.minimum_invoice_amounts,
@@ -375,11 +387,21 @@ export const createCustomerStore = (vault: Vault) => {
     },
     /** Id and external id of a customer, by either, without opening what is sealed. */
     customerNames: async (db: Db, idOrExternalId: string): Promise<CustomerNames | undefined> => {
-      const { rows } = await db.query<{ id: string; external_id: string }>(
+      const { rows } = await db.query<NamesRow>(
         `SELECT id, external_id FROM customers WHERE organization_id = $1 AND ${customerColumn(idOrExternalId)} = $2`,
         [db.organizationId, idOrExternalId],
       );
-      return rows[0] && { id: rows[0].id, externalId: rows[0].external_id };
+      return rows[0] && namesFromRow(rows[0]);
+    },
+    /** Who is called by one of the names, each customer once. */
+    customersNamed: async (db: Db, names: readonly string[]): Promise<CustomerNames[]> => {
+      const { ids, externalIds } = splitNames(names);
+      const { rows } = await db.query<NamesRow>(
+        `SELECT id, external_id FROM customers WHERE organization_id = $1 AND id = ANY ($2)
+         UNION SELECT id, external_id FROM customers WHERE organization_id = $1 AND external_id = ANY ($3)`,
+        [db.organizationId, ids, externalIds],
+      );
+      return rows.map(namesFromRow);
     },
     changeCustomer: async (
       db: Db,

@@ -6,7 +6,6 @@ import { MeterId } from '#schemas/http/meters.ts';
 import { SubscriptionId } from '#schemas/http/subscriptions.ts';
 import { CustomerUsage, MeterUsage, MeterUsageQuery, SubscriptionUsage, UsageSpan } from '#schemas/http/usage.ts';
 import { formatInstant } from '#schemas/instant.ts';
-import { usageNames } from '#schemas/names.ts';
 import { formatPeriod, type Instant, intersect, monthOf, type Period } from '#schemas/period.ts';
 import { chargeFromJson, chargeJsonIn } from '#schemas/plan.ts';
 import { type MeterVersion, meterOf } from '#schemas/stored-meter.ts';
@@ -16,12 +15,13 @@ import type { UsageRow } from '../../rater/aggregate/usage-query.ts';
 import type { UsageWay } from '../../rater/totals/read-usage.ts';
 import type { CatalogStore } from '../catalog/catalog.postgres.ts';
 import type { Meter as CatalogMeter } from '../catalog/meters.postgres.ts';
-import type { CustomerStore } from '../customers/customers.postgres.ts';
+import type { CustomerNames, CustomerStore } from '../customers/customers.postgres.ts';
 import type { Cursors } from '../route/cursors.ts';
 import type { Db, Routes } from '../route/define-route.ts';
 import { found } from '../route/resource-fields.ts';
 import type { Subscription, SubscriptionStore } from '../subscriptions/subscriptions.postgres.ts';
 import { limitsOf } from './limits.ts';
+import { mergeAllNames, mergedMax, mergeOwnNames, type NamesAsked, type UsageNames } from './merge-names.ts';
 import type { ReadUsage } from './usage.clickhouse.ts';
 import {
   readMeterVersion,
@@ -42,6 +42,7 @@ export type UsagePorts = {
   readonly catalog: CatalogStore;
   readonly cursors: Cursors;
   readonly readUsage: ReadUsage;
+  readonly usageNames: UsageNames;
   readonly readWatermark: ReadWatermark;
   readonly recentWatermark: RecentWatermark;
 };
@@ -49,7 +50,16 @@ export type UsagePorts = {
 /** A query that its own reader judges. */
 const anyQuery = Type.Object({}, { additionalProperties: true });
 
-const rowsJson = (rows: readonly UsageRow[], { period, windowStarts, groupBy }: UsageAsked) => {
+/** By the names that groups go by. */
+type KnownCustomers = ReadonlyMap<string, CustomerNames>;
+
+const customerJson = (known: KnownCustomers, name: string | null | undefined) => {
+  const customer = known.get(name ?? '');
+  return customer ? { id: customer.id, external_id: customer.externalId } : null;
+};
+
+const rowsJson = (rows: readonly UsageRow[], { period, windowStarts, groupBy }: UsageAsked, known: KnownCustomers) => {
+  const place = groupBy.indexOf('customer_id');
   const starts = windowStarts ?? [period.start];
   const ends = new Map(starts.map((start, index) => [start, starts[index + 1] ?? period.end]));
   return rows.map((row) => {
@@ -58,6 +68,7 @@ const rowsJson = (rows: readonly UsageRow[], { period, windowStarts, groupBy }: 
       window_start: formatInstant(start),
       window_end: formatInstant(ends.get(start) ?? period.end),
       group: Object.fromEntries(groupBy.map((name, index) => [name, row.group[index] ?? null])),
+      ...(place >= 0 && { customer: customerJson(known, row.group[place]) }),
       quantity: row.quantity,
       events: row.events,
       unmeasured_events: row.unmeasuredEvents,
@@ -72,7 +83,7 @@ const wayJson = (way: UsageWay) =>
 
 const meterUsageRoute = (
   { get }: Routes,
-  { customers, catalog, cursors, readUsage, recentWatermark }: UsagePorts,
+  { customers, catalog, cursors, readUsage, usageNames: names, recentWatermark }: UsagePorts,
 ): void => {
   /** The meter as that version of it measures. */
   const inVersion = async (db: Db, newest: CatalogMeter, number: number): Promise<MeterVersion> => {
@@ -88,6 +99,21 @@ const meterUsageRoute = (
   const customerOf = async (db: Db, texts: Texts) => {
     const id = texts.get('customer_id');
     return id === undefined ? undefined : found(await customers.customerNames(db, id), 'CUSTOMER_NOT_FOUND');
+  };
+  const mergedNames = async (db: Db, asked: NamesAsked, customer: CustomerNames | undefined) => {
+    const ports = { usageNames: names, customers };
+    const merged = customer ? await mergeOwnNames(ports, asked, customer) : await mergeAllNames(ports, db, asked);
+    if (merged === 'too many') {
+      const message = `has more than ${mergedMax} customers in this period that events name in several ways; ask for a shorter period, or for one customer`;
+      refuseQuery([{ field: 'group_by', code: 'out_of_range', message }]);
+    }
+    return merged === 'too many' ? undefined : merged;
+  };
+  const knownIn = async (db: Db, groupBy: readonly string[], rows: readonly UsageRow[]): Promise<KnownCustomers> => {
+    const place = groupBy.indexOf('customer_id');
+    const called = new Set(place < 0 ? [] : rows.flatMap(({ group }) => group[place] ?? []));
+    const found = called.size === 0 ? [] : await customers.customersNamed(db, [...called]);
+    return new Map(found.flatMap((one) => one.names.map((name) => [name, one] as const)));
   };
   const positionIn = (scope: string, texts: Texts, faults: Fault[]): UsagePosition | undefined => {
     const cursor = texts.get('cursor');
@@ -134,15 +160,15 @@ const meterUsageRoute = (
       const customer = await customerOf(db, texts);
       const { period, watermark, windowStarts, groupBy, filter, limit, format, window, timeZone, explains } =
         asked as UsageAsked;
+      const of = { tenant: db.organizationId, watermark, meter, period };
+      const merged = groupBy.includes('customer_id') ? await mergedNames(db, of, customer) : undefined;
       const { rows, way } = await readUsage.rows({
-        tenant: db.organizationId,
-        watermark,
-        meter,
-        period,
+        ...of,
+        ...(merged && { merged }),
         windowStarts,
         groupBy,
         filter,
-        customers: customer ? usageNames(customer.id, customer.externalId) : null,
+        customers: customer ? customer.names : null,
         after: position?.after ?? null,
         limit: limit + 1,
       });
@@ -155,7 +181,7 @@ const meterUsageRoute = (
           'has a text that is too long for a page to end at; ask with a higher limit, a filter, or without that group';
         refuseQuery([{ field: 'group_by', code: 'wrong_length', message }]);
       }
-      const items = rowsJson(shown, asked as UsageAsked);
+      const items = rowsJson(shown, asked as UsageAsked, await knownIn(db, groupBy, shown));
       setHeader('Millrace-Watermark', watermark.toString());
       if (next) setHeader('Millrace-Next-Cursor', next);
       if (format === 'csv') {
@@ -200,7 +226,7 @@ const customerUsageRoute = (
       const { period, watermark } = readUsageSpan(query, monthOf(hour), await readWatermark(db));
       const customer = found(await store.customerNames(db, params.id), 'CUSTOMER_NOT_FOUND');
       const meters = (await catalog.allMeters(db)).map(meterOf);
-      const customers = usageNames(customer.id, customer.externalId);
+      const customers = customer.names;
       const usage = await readUsage.quantities({
         organizationId: db.organizationId,
         watermark,
@@ -266,7 +292,7 @@ const subscriptionUsageRoute = (
       });
       // As it is billed: of the span, what the plan covers.
       const covered = intersect(period, span);
-      const customers = usageNames(customer.id, customer.externalId);
+      const customers = customer.names;
       const wanted = { organizationId: db.organizationId, watermark, customers, meters };
       const usage = covered ? await readUsage.quantities({ ...wanted, period: covered }) : new Map();
       return {

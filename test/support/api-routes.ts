@@ -49,6 +49,7 @@ export const apiOptions = (): ApiOptions => ({
     storedEvents: nothing,
     futureMsMax: 0,
     readUsage: nothing,
+    usageNames: nothing,
     readWatermark: nothing,
     recentWatermark: nothing,
     hashKey: nothing,
