@@ -5,10 +5,10 @@ import { CustomerId } from '#schemas/http/customers.ts';
 import { CustomerEntitlements, SubscriptionEntitlements } from '#schemas/http/entitlements.ts';
 import { SubscriptionId } from '#schemas/http/subscriptions.ts';
 import { formatInstant } from '#schemas/instant.ts';
-import { usageNames } from '#schemas/names.ts';
 import type { Instant } from '#schemas/period.ts';
 import { formatQuantity } from '#schemas/quantity.ts';
-import type { CustomerNames, CustomerStore } from '../customers/customers.postgres.ts';
+import type { CustomerNames } from '../customers/customer-names.postgres.ts';
+import type { CustomerStore } from '../customers/customers.postgres.ts';
 import type { Db, Routes } from '../route/define-route.ts';
 import { found } from '../route/resource-fields.ts';
 import type { ReadUsage } from '../usage/usage.clickhouse.ts';
@@ -79,13 +79,13 @@ export const entitlementRoutes = (
   /** All usage is the customer's, whichever subscription it is held against. */
   const measured = (
     { organizationId }: Db,
-    { id, externalId }: CustomerNames,
+    { names }: CustomerNames,
     subscriptions: readonly EntitledSubscription[],
     watermark: bigint,
     now: Instant,
   ) => {
     const quantities: Parameters<typeof measureUse>[0]['quantities'] = (meters, period) =>
-      readUsage.quantities({ organizationId, watermark, customers: usageNames(id, externalId), meters, period });
+      readUsage.quantities({ organizationId, watermark, customers: names, meters, period });
     return measureUse({ quantities }, subscriptions, now);
   };
   /** That of its test clock, which only customers of a sandbox have. */

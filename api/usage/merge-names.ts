@@ -8,12 +8,16 @@
  * million customers that names all of them by their ids and three by their external ids, three are looked up.
  */
 
+import type { Instant } from '#schemas/period.ts';
 import type { MergedNames } from '../../rater/aggregate/usage-wanted.ts';
 import type { AskedUsage } from '../../rater/totals/total-days.ts';
-import type { CustomerNames } from '../customers/customers.postgres.ts';
+import type { CustomerNames } from '../customers/customer-names.postgres.ts';
 import type { Db } from '../route/define-route.ts';
 
-export type NamesAsked = Pick<AskedUsage, 'tenant' | 'watermark' | 'meter' | 'period'>;
+export type NamesAsked = Pick<AskedUsage, 'tenant' | 'watermark' | 'meter' | 'period'> & {
+  /** How many renames there had been of the organization's customers: later names are none. */
+  readonly renames: number;
+};
 
 /** Texts in the form of a customer's id, and all others. */
 export type NameKind = 'ids' | 'others';
@@ -24,47 +28,58 @@ export type UsageNames = {
   readonly names: (asked: NamesAsked, kind: NameKind, after: string, limit: number) => Promise<readonly string[]>;
   /** Those of the names that an event up to the watermark bears. */
   readonly borne: (asked: NamesAsked, names: readonly string[]) => Promise<ReadonlySet<string>>;
+  /** The begin of the first day (UTC) of which there are events under the name, of whatever meter. */
+  readonly firstDay: (organizationId: string, name: string) => Promise<Instant | undefined>;
 };
 
 export type MergePorts = {
-  readonly usageNames: UsageNames;
+  readonly usageNames: Pick<UsageNames, 'names' | 'borne'>;
   readonly customers: {
-    /** Who has one of the names. */
-    readonly customersNamed: (db: Db, names: readonly string[]) => Promise<readonly CustomerNames[]>;
+    /** Who has one of the names, with those that it had after so many renames. */
+    readonly customersNamed: (db: Db, names: readonly string[], renames: number) => Promise<readonly CustomerNames[]>;
+    /** Who was renamed: by id, ascending, behind `after`. */
+    readonly renamedCustomers: (
+      db: Db,
+      after: string,
+      renames: number,
+      limit: number,
+    ) => Promise<readonly CustomerNames[]>;
   };
 };
 
-/** How many are looked up at once: of the longest there are 1.5 MB, as they are encoded. */
+/** How many are looked up at once. */
 const namesPerRead = 2_000;
-/** More customers that are named in several ways are not put together: a caller asks for a shorter period. */
+/**
+ * More customers that are named in several ways are not put together: a caller asks for a shorter period. What a
+ * statement is told is bounded in bytes too, which is less where names are long.
+ */
 export const mergedMax = 5_000;
+const mergedBytesMax = 500_000;
+
+/** What a text takes in the list of a parameter, with its quotes and comma. */
+export const encodedBytes = (text: string): number => encodeURIComponent(text).length + 9;
 
 type Merged = readonly (readonly [name: string, group: string])[];
 
 /** The group goes by the external id that its customer had first, of those that its events bear. */
 const mergedOf = (customers: readonly CustomerNames[], borne: ReadonlySet<string>): Merged =>
-  customers.flatMap(({ names }) => {
-    const [group, ...others] = names.filter((name) => borne.has(name));
+  customers.flatMap(({ id, names }) => {
+    const inOrder = [...names.filter((name) => name !== id), id];
+    const [group, ...others] = inOrder.filter((name) => borne.has(name));
     return group === undefined ? [] : others.map((name) => [name, group] as const);
   });
 
-const isNamedOtherwise =
-  (borne: ReadonlySet<string>, looked: ReadonlySet<string>) =>
-  ({ names }: CustomerNames): boolean =>
-    names.some((name) => !looked.has(name) && borne.has(name));
-
-/** Of names that are borne, with the others of their customers. */
+/** Of customers that were found by names which events may bear, with their other names. */
 const mergeSome = async (
-  { usageNames, customers }: MergePorts,
-  db: Db,
+  { usageNames }: Pick<MergePorts, 'usageNames'>,
   asked: NamesAsked,
-  names: readonly string[],
+  found: readonly CustomerNames[],
+  looked: ReadonlySet<string>,
 ): Promise<Merged> => {
-  const looked = new Set(names);
-  const found = await customers.customersNamed(db, names);
   const others = found.flatMap((one) => one.names.filter((name) => !looked.has(name)));
   const borneOthers = await usageNames.borne(asked, others);
-  const several = found.filter(isNamedOtherwise(borneOthers, looked));
+  const mayBear = (name: string): boolean => looked.has(name) || borneOthers.has(name);
+  const several = found.filter(({ names }) => names.filter(mayBear).length > 1);
   const own = several.flatMap((one) => one.names.filter((name) => looked.has(name)));
   return mergedOf(several, new Set([...borneOthers, ...(await usageNames.borne(asked, own))]));
 };
@@ -79,23 +94,53 @@ export const mergeOwnNames = async (
   customer: CustomerNames,
 ): Promise<MergedNames | undefined> => columnsOf(mergedOf([customer], await usageNames.borne(asked, customer.names)));
 
+/** The names that events bear, step by step, of the kind of which there are few. */
+async function* namesToLookUp(
+  { names }: MergePorts['usageNames'],
+  asked: NamesAsked,
+): AsyncGenerator<readonly string[]> {
+  const read = (kind: NameKind, after: string) => names(asked, kind, after, namesPerRead);
+  const ids = await read('ids', '');
+  const others = ids.length < namesPerRead ? undefined : await read('others', '');
+  const isOfOthers = others !== undefined && others.length < namesPerRead;
+  const kind: NameKind = isOfOthers ? 'others' : 'ids';
+  for (let some = isOfOthers ? others : ids; some.length > 0; ) {
+    yield some;
+    some = some.length < namesPerRead ? [] : await read(kind, some.at(-1) as string);
+  }
+}
+
+/**
+ * Groups of customers, as they are found. Who was renamed may bear several external ids and not its id, and is then not
+ * found by ids.
+ */
+async function* mergedGroups(ports: MergePorts, db: Db, asked: NamesAsked): AsyncGenerator<Merged> {
+  const { usageNames, customers } = ports;
+  for await (const names of namesToLookUp(usageNames, asked))
+    yield mergeSome(ports, asked, await customers.customersNamed(db, names, asked.renames), new Set(names));
+  for (let after = ''; asked.renames > 0; ) {
+    const renamed = await customers.renamedCustomers(db, after, asked.renames, namesPerRead);
+    yield mergeSome(ports, asked, renamed, new Set());
+    const last = renamed.at(-1);
+    if (last === undefined || renamed.length < namesPerRead) return;
+    after = last.id;
+  }
+}
+
 /** Of all customers; 'too many' where more than `mergedMax` names are beside the first of their customers. */
 export const mergeAllNames = async (
   ports: MergePorts,
   db: Db,
   asked: NamesAsked,
 ): Promise<MergedNames | undefined | 'too many'> => {
-  const read = (kind: NameKind, after: string) => ports.usageNames.names(asked, kind, after, namesPerRead);
-  const ids = await read('ids', '');
-  const others = ids.length < namesPerRead ? undefined : await read('others', '');
-  const [kind, first]: [NameKind, readonly string[]] =
-    others !== undefined && others.length < namesPerRead ? ['others', others] : ['ids', ids];
   const merged = new Map<string, string>();
-  for (let names = first; names.length > 0; ) {
-    for (const [name, group] of await mergeSome(ports, db, asked, names)) merged.set(name, group);
-    if (merged.size > mergedMax) return 'too many';
-    const last = names.at(-1) as string;
-    names = names.length < namesPerRead ? [] : await read(kind, last);
+  let bytes = 0;
+  for await (const some of mergedGroups(ports, db, asked)) {
+    for (const [name, group] of some) {
+      if (!merged.has(name)) bytes += encodedBytes(name) + encodedBytes(group);
+      merged.set(name, group);
+    }
+    if (merged.size > mergedMax || bytes > mergedBytesMax) return 'too many';
   }
   return columnsOf([...merged]);
 };

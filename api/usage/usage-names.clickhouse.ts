@@ -5,7 +5,7 @@ import type { Instant } from '#schemas/period.ts';
 import { createBindings } from '../../rater/aggregate/bindings.ts';
 import { dayMs } from '../../rater/aggregate/cells.ts';
 import { isCarried } from '../../rater/aggregate/usage-wanted.ts';
-import type { NameKind, NamesAsked, UsageNames } from './merge-names.ts';
+import { encodedBytes, type NameKind, type NamesAsked, type UsageNames } from './merge-names.ts';
 
 const idPattern = '^cus_[0-9a-f]{32}$';
 
@@ -67,19 +67,49 @@ WHERE tenant = {tenant:String} AND event = {event:String} AND customer IN ${bind
   };
 };
 
+const firstDayStatement = `
+SELECT toString(count()) AS days, toString(toInt64(min(day))) AS first FROM usage_days
+WHERE tenant = {tenant:String} AND customer = {name:String}`;
+
+/** Statements travel in a URL, which the store takes up to 1 MiB of; a name is there as it is encoded. */
+const bytesPerStatementMax = 400_000;
+
+const chunksOf = (names: readonly string[]): string[][] => {
+  const chunks: string[][] = [];
+  let bytes = Number.POSITIVE_INFINITY;
+  for (const name of names) {
+    const more = encodedBytes(name);
+    if (bytes + more > bytesPerStatementMax) {
+      chunks.push([]);
+      bytes = 0;
+    }
+    chunks.at(-1)?.push(name);
+    bytes += more;
+  }
+  return chunks;
+};
+
 export const createUsageNames = (clickhouse: ClickHouseClient): UsageNames => {
   const read = <R>(statement: ClickHouseStatement): Promise<R[]> =>
     whileAvailable(() => readRows<R>(clickhouse, statement));
+  const borneOf = async (asked: NamesAsked, names: readonly string[]): Promise<string[]> => {
+    const rows = await read<{ customer: string; is_known: number }>(daysStatement(asked, names));
+    const known = rows.filter(({ is_known }) => is_known === 1).map(({ customer }) => customer);
+    const unsure = rows.filter(({ is_known }) => is_known !== 1).map(({ customer }) => customer);
+    const more = unsure.length === 0 ? [] : await read<{ customer: string }>(eventsStatement(asked, unsure));
+    return [...known, ...more.map(({ customer }) => customer)];
+  };
   return {
     names: async (asked, kind, after, limit) =>
       (await read<{ customer: string }>(namesStatement(asked, kind, after, limit))).map(({ customer }) => customer),
     borne: async (asked, names) => {
-      if (names.length === 0) return new Set();
-      const rows = await read<{ customer: string; is_known: number }>(daysStatement(asked, names));
-      const known = rows.filter(({ is_known }) => is_known === 1).map(({ customer }) => customer);
-      const unsure = rows.filter(({ is_known }) => is_known !== 1).map(({ customer }) => customer);
-      const more = unsure.length === 0 ? [] : await read<{ customer: string }>(eventsStatement(asked, unsure));
-      return new Set([...known, ...more.map(({ customer }) => customer)]);
+      const borne = [];
+      for (const some of chunksOf(names)) borne.push(...(await borneOf(asked, some)));
+      return new Set(borne);
+    },
+    firstDay: async (tenant, name) => {
+      const [row] = await read<{ days: string; first: string }>({ query: firstDayStatement, params: { tenant, name } });
+      return row === undefined || row.days === '0' ? undefined : Number(row.first) * dayMs;
     },
   };
 };

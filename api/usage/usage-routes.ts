@@ -15,7 +15,8 @@ import type { UsageRow } from '../../rater/aggregate/usage-query.ts';
 import type { UsageWay } from '../../rater/totals/read-usage.ts';
 import type { CatalogStore } from '../catalog/catalog.postgres.ts';
 import type { Meter as CatalogMeter } from '../catalog/meters.postgres.ts';
-import type { CustomerNames, CustomerStore } from '../customers/customers.postgres.ts';
+import type { CustomerNames } from '../customers/customer-names.postgres.ts';
+import type { CustomerStore } from '../customers/customers.postgres.ts';
 import type { Cursors } from '../route/cursors.ts';
 import type { Db, Routes } from '../route/define-route.ts';
 import { found } from '../route/resource-fields.ts';
@@ -96,9 +97,9 @@ const meterUsageRoute = (
       definition: version.definition,
     });
   };
-  const customerOf = async (db: Db, texts: Texts) => {
+  const customerOf = async (db: Db, texts: Texts, renames: number) => {
     const id = texts.get('customer_id');
-    return id === undefined ? undefined : found(await customers.customerNames(db, id), 'CUSTOMER_NOT_FOUND');
+    return id === undefined ? undefined : found(await customers.customerNames(db, id, renames), 'CUSTOMER_NOT_FOUND');
   };
   const mergedNames = async (db: Db, asked: NamesAsked, customer: CustomerNames | undefined) => {
     const ports = { usageNames: names, customers };
@@ -157,11 +158,12 @@ const meterUsageRoute = (
       const meter = await inVersion(db, newest, number);
       const asked = readUsageAsked(texts, meter, { nowMs, checked, settled: position?.moment }, faults);
       refuseQuery(faults);
-      const customer = await customerOf(db, texts);
+      const renames = position?.moment.renames ?? (await customers.renames(db));
+      const customer = await customerOf(db, texts, renames);
       const { period, watermark, windowStarts, groupBy, filter, limit, format, window, timeZone, explains } =
         asked as UsageAsked;
       const of = { tenant: db.organizationId, watermark, meter, period };
-      const merged = groupBy.includes('customer_id') ? await mergedNames(db, of, customer) : undefined;
+      const merged = groupBy.includes('customer_id') ? await mergedNames(db, { ...of, renames }, customer) : undefined;
       const { rows, way } = await readUsage.rows({
         ...of,
         ...(merged && { merged }),
@@ -174,7 +176,7 @@ const meterUsageRoute = (
       });
       const shown = rows.slice(0, limit);
       const last = rows.length > limit ? shown.at(-1) : undefined;
-      const moment = { period, watermark, meterVersion: number };
+      const moment = { period, watermark, meterVersion: number, renames };
       const next = last === undefined ? null : usageCursor(cursors, scope, { moment, after: last });
       if (next === undefined) {
         const message =

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import type { CustomerNames } from '../../../../api/customers/customers.postgres.ts';
+import type { CustomerNames } from '../../../../api/customers/customer-names.postgres.ts';
 import type { Db } from '../../../../api/route/define-route.ts';
 import {
   mergeAllNames,
@@ -10,7 +10,7 @@ import {
   type UsageNames,
 } from '../../../../api/usage/merge-names.ts';
 
-const [db, asked] = [{} as Db, {} as NamesAsked];
+const [db, asked] = [{} as Db, { renames: 0 } as NamesAsked];
 const idOf = (number: number): string => `cus_${number.toString(16).padStart(32, '0')}`;
 const isId = (name: string): boolean => name.startsWith('cus_');
 const customer = (number: number): CustomerNames => ({
@@ -19,11 +19,13 @@ const customer = (number: number): CustomerNames => ({
   names: [`c${number}`, idOf(number)],
 });
 
+const renamedCustomers = async (): Promise<never[]> => [];
+
 /** `later` are names that came behind the watermark. */
 const worldOf = (known: readonly CustomerNames[], borne: readonly string[], later: readonly string[] = []) => {
   const there = [...new Set([...borne, ...later])].sort();
   let looked = 0;
-  const usageNames: UsageNames = {
+  const usageNames: Pick<UsageNames, 'names' | 'borne'> = {
     names: async (_, kind, after, limit) =>
       there.filter((name) => name > after && (kind === 'ids') === isId(name)).slice(0, limit),
     borne: async (_, names) => new Set(names.filter((name) => borne.includes(name))),
@@ -35,7 +37,7 @@ const worldOf = (known: readonly CustomerNames[], borne: readonly string[], late
       return known.filter((one) => one.names.some((name) => asked.has(name)));
     },
   };
-  return { ports: { usageNames, customers }, looked: () => looked };
+  return { ports: { usageNames, customers: { ...customers, renamedCustomers } }, looked: () => looked };
 };
 
 it('each customer whose events bear several names is one group, and all others stay as they are named', async () => {
@@ -92,6 +94,7 @@ it('more customers than a statement can be told of are not put together', async 
         borne: async () => names,
       },
       customers: {
+        renamedCustomers,
         customersNamed: async (_: Db, looked: readonly string[]) => all.filter(({ id }) => looked.includes(id)),
       },
     };
@@ -103,11 +106,23 @@ it('more customers than a statement can be told of are not put together', async 
 
 it('of one customer only what its events bear is asked', async () => {
   const { ports, looked } = worldOf([], ['c1', 'older', idOf(1)]);
-  const names = ['older', 'never', 'c1', idOf(1)];
+  const names = [idOf(1), 'older', 'never', 'c1'];
   expect(await mergeOwnNames(ports, asked, { id: idOf(1), externalId: 'c1', names })).toEqual({
     names: ['c1', idOf(1)],
     groups: ['older', 'older'],
   });
   expect(await mergeOwnNames(ports, asked, { ...customer(1), names: [idOf(1)] })).toBe(undefined);
   expect(looked()).toBe(0);
+});
+
+it('who was renamed is found by its external ids, where no event bears its id', async () => {
+  const renamed = { id: idOf(1), externalId: 'new', names: [idOf(1), 'old', 'never', 'new'] };
+  const ids = Array.from({ length: 2_500 }, (_, number) => idOf(number + 10));
+  for (const others of [[], Array.from({ length: 2_500 }, (_, number) => `name-${number}`)]) {
+    const { ports } = worldOf([renamed], [...ids, ...others, 'old', 'new']);
+    const asked = { renames: 2 } as NamesAsked;
+    const customers = { ...ports.customers, renamedCustomers: async () => [renamed] };
+    const merged = { names: ['new'], groups: ['old'] };
+    expect(await mergeAllNames({ ...ports, customers }, db, asked)).toEqual(merged);
+  }
 });
