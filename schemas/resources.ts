@@ -53,8 +53,8 @@ export const resources = {
         status: 409,
         title: 'Events under that name lie in time that is billed',
         cause:
-          'With the name its events become those of the customer, and some of them are of time that was billed to the customer without them.',
-        cure: 'Choose another external id; or void these events, and send them anew under a name that the customer has.',
+          'With the name its events become those of the customer, and some of them are of time that was billed to the customer without them, or is being billed now.',
+        cure: 'While a billing run is under way, try again once it has ended. Else choose another external id; or void these events, and send them anew under a name that the customer has.',
       },
       CUSTOMER_ERASED: {
         status: 409,

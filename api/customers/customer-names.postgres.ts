@@ -87,15 +87,22 @@ export const customerNameStore = {
     );
     return rows.map(namesFromRow);
   },
-  /** Whether usage of the customer is billed that occurred at the instant or later. */
-  isUsageBilled: async (db: Db, id: string, from: Date): Promise<boolean> => {
-    const { rowCount } = await db.query(
-      `SELECT 1 FROM subscriptions s JOIN billing_periods p ON p.organization_id = $1 AND p.subscription_id = s.id
-       WHERE s.organization_id = $1 AND s.customer_id = $2 AND p.state = 'billed' AND p.timing = 'arrears'
-         AND p.counted IS NOT TRUE AND p.span_end > $3 LIMIT 1`,
+  /**
+   * Whether usage of the customer is billed that occurred at the instant or later, or whether a run is under way that
+   * may be billing it.
+   */
+  usageBilled: async (db: Db, id: string, from: Date): Promise<'billed' | 'running' | 'no'> => {
+    const { rows } = await db.query<{ is_billed: boolean; is_running: boolean }>(
+      `SELECT EXISTS (
+         SELECT 1 FROM subscriptions s JOIN billing_periods p ON p.organization_id = $1 AND p.subscription_id = s.id
+         WHERE s.organization_id = $1 AND s.customer_id = $2 AND p.state = 'billed' AND p.timing = 'arrears'
+           AND p.counted IS NOT TRUE AND p.span_end > $3) AS is_billed,
+         EXISTS (SELECT 1 FROM billing_runs r WHERE r.organization_id = $1 AND r.kind = 'billing'
+           AND r.state IN ('queued', 'running')) AS is_running`,
       [db.organizationId, id, from],
     );
-    return rowCount === 1;
+    const { is_billed: isBilled = false, is_running: isRunning = false } = rows[0] ?? {};
+    return isBilled ? 'billed' : isRunning ? 'running' : 'no';
   },
   /**
    * Gives a customer another external id, and keeps the one that it has as an alias; resolves with whether the name

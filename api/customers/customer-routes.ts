@@ -94,8 +94,10 @@ const renameCustomer = async (
   if (externalId === row.externalId) return;
   refuseIdForm(externalId, 'external_id');
   const isNew = !row.aliases.includes(externalId);
-  if (isNew && firstDay !== undefined && (await customers.isUsageBilled(db, row.id, new Date(firstDay))))
-    throw new FailureError('CUSTOMER_NAME_USED');
+  const billed = isNew && firstDay !== undefined ? await customers.usageBilled(db, row.id, new Date(firstDay)) : 'no';
+  if (billed === 'billed') throw new FailureError('CUSTOMER_NAME_USED');
+  if (billed === 'running')
+    throw new FailureError('CUSTOMER_NAME_USED', 'There are events under that name, and a billing run is under way');
   if (!(await customers.renameCustomer(db, row.id, externalId, now)))
     throw new FailureError('CUSTOMER_ALREADY_EXISTS', 'Another customer has this external_id, or had it before');
 };

@@ -1,7 +1,9 @@
 /** A customer that is renamed: its names stay its own, and whatever they bear is counted once. */
+import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { parts } from '../../support/parts.ts';
 import { lastMonth, type Pipeline, startPipeline, until } from '../../support/pipeline.ts';
+import { scaled } from '../../support/scale.ts';
 import { verify } from '../../support/verify-command.ts';
 
 let pipeline: Pipeline;
@@ -166,6 +168,40 @@ describe('a customer that is renamed', () => {
        GROUP BY name HAVING count(DISTINCT id) > 1`,
     );
     expect(rows).toEqual([]);
+  });
+
+  it('has no name of another one, whatever is made and renamed', async () => {
+    const aStep = fc.record({ customer: fc.option(fc.nat(3), { freq: 4 }), name: fc.nat(5) });
+    let runs = 0;
+    const property = fc.asyncProperty(fc.array(aStep, { minLength: 15, maxLength: 25 }), async (steps) => {
+      runs += 1;
+      const holders = new Map<string, string>();
+      const current = new Map<string, string>();
+      for (const step of steps) {
+        const name = `property-${runs}-${step.name}`;
+        const id = step.customer === null ? undefined : [...current.keys()][step.customer];
+        if (id === undefined) {
+          const { status, body } = await pipeline.api('POST', '/v1/customers', { external_id: name, name });
+          expect(status).toBe(holders.has(name) ? 409 : 201);
+          if (status === 409) continue;
+          holders.set(name, body.id);
+          current.set(body.id, name);
+        } else {
+          const isFree = (holders.get(name) ?? id) === id;
+          await rename(id, name, isFree ? 200 : 409);
+          if (!isFree) continue;
+          holders.set(name, id);
+          current.set(id, name);
+        }
+      }
+      for (const [name, id] of holders) {
+        const found = await call('GET', `/v1/customers/${name}`);
+        expect([found.id, found.external_id]).toEqual([id, current.get(id)]);
+        const own = [...holders].filter(([, holder]) => holder === id).map(([one]) => one);
+        expect([found.external_id, ...found.aliases].sort()).toEqual(own.sort());
+      }
+    });
+    await fc.assert(property, { numRuns: scaled(8), endOnFailure: true });
   });
 
   it('on pages of usage has the names of their first one', async () => {
