@@ -24,6 +24,15 @@ const namesColumns = (until: string): string => `c.id, c.external_id,
 /** A name, by whoever wrote it at the same moment. */
 export const isTaken = (error: unknown): boolean => (error as { readonly code?: unknown } | null)?.code === '23505';
 
+/** Of a customer that is there: its external ids, from the earliest on. */
+export const externalIdsNow = async (db: Db, id: string): Promise<string[]> => {
+  const { rows } = await db.query<{ external_ids: string[] }>(
+    `SELECT ${externalIdsOf('c')} AS external_ids FROM customers c WHERE c.organization_id = $1 AND c.id = $2`,
+    [db.organizationId, id],
+  );
+  return rows[0]?.external_ids ?? [];
+};
+
 export const customerNameStore = {
   /** The id of a customer by its id or external id. */
   customerId: async (db: Db, idOrExternalId: string): Promise<string | undefined> => {

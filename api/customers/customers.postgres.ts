@@ -21,7 +21,7 @@ import { listRows } from '../route/list-rows.postgres.ts';
 import { customerFilter, defineList, type ListPage } from '../route/lists.ts';
 import { headFromRow, type ResourceHead } from '../route/resource-fields.ts';
 import { type CustomerDetails, deleteDetails, deleteDocuments, keepDetails } from './customer-details.postgres.ts';
-import { customerNameStore, isTaken } from './customer-names.postgres.ts';
+import { customerNameStore, externalIdsNow, isTaken } from './customer-names.postgres.ts';
 import type { CustomerTax } from './customer-tax.ts';
 import { taxPlaceOf } from './tax-place.ts';
 
@@ -338,8 +338,10 @@ export const createCustomerStore = (vault: Vault) => {
          ${lock ? 'FOR NO KEY UPDATE OF c' : ''}`,
         [db.organizationId, idOrExternalId],
       );
-      const [row] = rows;
-      // Who waited for the lock has the row as it is now, and its key as it was before, when there may have been none.
+      const [found] = rows;
+      // Who waited for the lock has the row as it is now, and its names and its key as they were before, when there may
+      // have been none.
+      const row = found && lock ? { ...found, external_ids: await externalIdsNow(db, found.id) } : found;
       const isKeyMissing = row?.personal && row.wrapped === null && isUnderOwnKey(row.personal);
       return one(db, isKeyMissing ? { ...row, wrapped: (await ownKeyOf(db, row.id)) ?? null } : row);
     },

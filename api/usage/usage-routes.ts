@@ -166,6 +166,7 @@ const meterUsageRoute = (
       const merged = groupBy.includes('customer_id') ? await mergedNames(db, { ...of, renames }, customer) : undefined;
       const { rows, way } = await readUsage.rows({
         ...of,
+        renames,
         ...(merged && { merged }),
         windowStarts,
         groupBy,

@@ -158,6 +158,12 @@ describe('a customer that is renamed', () => {
       ).toHaveLength(1);
       expect(statuses.filter((status) => status === 409)).toHaveLength(answers.length - 1);
     }
+    // One customer that is given several names keeps all of them, and each answer tells those up to its own.
+    const { id } = await made('same');
+    const given = await Promise.all(['same-1', 'same-2', 'same-3'].map((name) => rename(id, name)));
+    expect(given.map(({ aliases }) => aliases.length).sort()).toEqual([1, 2, 3]);
+    const kept = await call('GET', `/v1/customers/${id}`);
+    expect([kept.external_id, ...kept.aliases].sort()).toEqual(['same', 'same-1', 'same-2', 'same-3']);
     // Two that would have the name of one another.
     const [a, b] = [await made('left'), await made('right')];
     const swapped = await Promise.all([rename(a.id, 'right', 409), rename(b.id, 'left', 409)]);
