@@ -85,6 +85,10 @@ describe('a customer that is renamed', () => {
       { group: { customer_id: 'stranger' }, customer: null, quantity: '100' },
     ]);
 
+    for (const name of [id, 'old', 'new'])
+      expect((await call('GET', `/v1/customers/${name}/balance`)).currencies).toMatchObject([
+        { running: { subtotal: '63.00' } },
+      ]);
     expect((await pipeline.closePeriod({})).body).toMatchObject({ state: 'completed' });
     const { items: invoices } = await until(
       () => call('GET', `/v1/customers/old/invoices`),
@@ -99,6 +103,10 @@ describe('a customer that is renamed', () => {
     expect(events).toHaveLength(6);
     const fate = await call('GET', '/v1/events/event-1');
     expect(JSON.stringify(fate)).toContain(invoices[0].id);
+
+    // Of all that came, the events of a stranger alone are nobody's.
+    const counted = await call('GET', '/v1/reconciliation');
+    expect(counted.total).toMatchObject({ billed: 6, unbilled: { no_customer: 1 }, is_balanced: true });
 
     // A name that comes later is none of those that it was counted under.
     await rename(id, 'newest');
