@@ -2,10 +2,9 @@
 import { isId } from '#schemas/ids.ts';
 
 /** Of the row `c` of a customer: its external ids, in the order in which it was given them. */
-export const externalIdsOf = (c: string, until?: string): string => `coalesce((
-    SELECT array_agg(a.name ORDER BY a.number) FROM customer_aliases a
-    WHERE a.organization_id = ${c}.organization_id AND a.customer_id = ${c}.id
-      ${until === undefined ? '' : `AND a.number <= ${until}`}), ARRAY[${c}.external_id])`;
+export const externalIdsOf = (c: string, until?: string): string => `coalesce(nullif(ARRAY(
+    SELECT a.name FROM customer_aliases a WHERE a.organization_id = ${c}.organization_id AND a.customer_id = ${c}.id
+      ${until === undefined ? '' : `AND a.number <= ${until}`} ORDER BY a.number), '{}'), ARRAY[${c}.external_id])`;
 
 /** The id of who has the external id, or had it; `name` and `organization` are the SQL of these. */
 export const customerIdOf = (name: string, organization = '$1'): string => `coalesce(

@@ -12,7 +12,7 @@ CREATE TABLE customer_aliases (
   FOREIGN KEY (organization_id, customer_id) REFERENCES customers (organization_id, id)
 );
 CREATE UNIQUE INDEX customer_aliases_by_customer ON customer_aliases (customer_id, number);
-CREATE INDEX customer_aliases_by_organization ON customer_aliases (organization_id, customer_id);
+CREATE INDEX customer_aliases_by_organization ON customer_aliases (organization_id, customer_id, number);
 CREATE UNIQUE INDEX customer_aliases_by_number ON customer_aliases (organization_id, number) WHERE number > 0;
 CREATE TRIGGER immutable BEFORE UPDATE OR DELETE OR TRUNCATE ON customer_aliases FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 GRANT SELECT ON customer_aliases TO millrace_app, millrace_worker;
