@@ -38,6 +38,7 @@ import { createApi } from './server.ts';
 import { createLiveUsageOf } from './usage/live-usage.clickhouse.ts';
 import { observeLiveUsage, observeReads } from './usage/observe-reads.ts';
 import { createReadUsage } from './usage/usage.clickhouse.ts';
+import { createUsageNames } from './usage/usage-names.clickhouse.ts';
 import { createReadWatermark, createRecentWatermark } from './usage/watermark.postgres.ts';
 
 const config = orExit(() =>
@@ -123,6 +124,7 @@ await runProcess(log, config.shutdownMsMax, async () => {
       creditIssuing: failAtCredit(stores.creditIssuing, failPoint),
       makePdf: pdfs.make,
       lineEvents: createLineEvents(clickhouse),
+      usageNames: createUsageNames(clickhouse),
       readUsage: createReadUsage(clickhouse, observeReads(metrics, log)),
       liveUsage: createLiveUsageOf(clickhouse, observeLiveUsage(metrics)),
       readWatermark,

@@ -127,6 +127,14 @@ const customerTaxes = {
   tax_rate_ids: 'text',
 } as const;
 
+/** Since customers can be renamed. */
+const customerAliases: ChildRows = {
+  table: 'customer_aliases',
+  parent: 'customer_id',
+  order: ['number'],
+  columns: { organization_id: 'text', name: 'text', customer_id: 'text', since: 'instant', number: 'text' },
+};
+
 const rateColumns = { effective_from: 'instant', unit: 'text', amount: 'text' } as const;
 
 /** Of organizations from before they had settings. */
@@ -232,19 +240,25 @@ export const auditedObjects = {
     default_cost: 'text',
   }),
   credit_unit_rate: appendedRow('credit_unit_rate', { credit_unit_id: 'text', rate_number: 'text', ...rateColumns }),
-  customer: withColumns(
-    withColumns(
+  customer: {
+    ...withColumns(
       withColumns(
-        withColumns(withColumns(withColumns(ofOneRow.customer, currency), { time_zone: 'text' }), {
-          ...customerLife,
-          test_clock_id: 'text',
-        }),
-        { issuing_entity_id: 'text', invoice_defaults: 'text' },
+        withColumns(
+          withColumns(
+            withColumns(withColumns(withColumns(ofOneRow.customer, currency), { time_zone: 'text' }), {
+              ...customerLife,
+              test_clock_id: 'text',
+            }),
+            { issuing_entity_id: 'text', invoice_defaults: 'text' },
+          ),
+          customerTaxes,
+        ),
+        { minimum_invoice_amounts: 'text' },
       ),
-      customerTaxes,
+      {},
     ),
-    { minimum_invoice_amounts: 'text' },
-  ),
+    children: [customerAliases],
+  },
   subscription: withColumns(auditedSubscription(withColumns(ofOneRow.subscription, currency)), {
     cancellation_final_usage: 'text',
   }),

@@ -64,8 +64,11 @@ export const splitNames = (
 });
 
 /**
- * Under which names the events of a customer come. An external id in the form of a customer's id is no name of this
- * one: events under it are those of that id.
+ * Under which names the events of a customer come: its id first, and each external id that it has or had, from the
+ * earliest on. An external id in the form of a customer's id is no name of this one: events under it are those of that
+ * id.
  */
-export const usageNames = (customerId: string, externalId: string): readonly string[] =>
-  isId('cus', externalId) ? [customerId] : [customerId, externalId];
+export const usageNames = (customerId: string, externalIds: readonly string[]): readonly string[] => [
+  customerId,
+  ...externalIds.filter((name) => !isId('cus', name)),
+];

@@ -49,6 +49,13 @@ export const resources = {
           'A customer with a pending or active subscription is neither archived nor erased, nor is one to which a customer belongs that is not archived.',
         cure: 'Cancel its subscriptions, and try again once they are over; archive what belongs to it, or put that under another one.',
       },
+      CUSTOMER_NAME_USED: {
+        status: 409,
+        title: 'Events under that name lie in time that is billed',
+        cause:
+          'With the name its events become those of the customer, and some of them are of time that was billed to the customer without them, or is being billed now.',
+        cure: 'While a billing run is under way, try again once it has ended. Else choose another external id; or void these events, and send them anew under a name that the customer has.',
+      },
       CUSTOMER_ERASED: {
         status: 409,
         title: 'The customer was erased',

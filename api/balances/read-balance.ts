@@ -92,7 +92,7 @@ const partsOf = ({ subscriptions, cuts, unbilled, oneTimeRows, versions }: Seen,
     if (!cut) return [];
     const terms = { ...subscription, oneTimeCharges: cut.oneTimeCharges };
     const open = aheadOf(terms, schedulesOf, cut, openParts(subscription, schedulesOf, cut, now, periodsIn));
-    const rows = { externalId: cut.externalId, oneTimeRows };
+    const rows = { externalIds: cut.externalIds, oneTimeRows };
     const written = (unbilledOf.get(subscription.id) ?? []).flatMap((one): UpcomingPart[] => {
       if (one.isCarried) return [waitingPart(subscription, rows, one, schedulesOf)];
       const ahead = aheadOf(terms, schedulesOf, rows, [duePartOf(one, schedulesOf)]);

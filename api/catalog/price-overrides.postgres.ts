@@ -1,4 +1,5 @@
 /** Price overrides: rows of PostgreSQL, and what of billing bounds them. */
+
 import { newId } from '#platform/process/ids.ts';
 import { partTimings } from '#schemas/due-parts.ts';
 import type { Instant } from '#schemas/period.ts';
@@ -8,7 +9,7 @@ import type { TierCount } from '#schemas/price-span.ts';
 import { overrideColumns, type OverrideRow as StoredOverrideRow } from '../../rater/run/override-rows.ts';
 import type { Db } from '../route/define-route.ts';
 import { listRows } from '../route/list-rows.postgres.ts';
-import { defineList, type ListPage, nameFilter } from '../route/lists.ts';
+import { customerFilter, defineList, type ListPage, nameFilter } from '../route/lists.ts';
 import { headFromRow, type ResourceHead, type ResourceRow } from '../route/resource-fields.ts';
 
 export type PriceOverride = ResourceHead & {
@@ -55,7 +56,7 @@ const overrideList = defineList({
   },
   filters: {
     plan: nameFilter('plan_id', 'pln', 'code', 'plans'),
-    customer_id: nameFilter('customer_id', 'cus', 'external_id', 'customers'),
+    customer_id: customerFilter('customer_id'),
     charge: { column: 'charge_code' },
   },
   times: { created_at: 'created_at', effective_from: 'effective_from' },

@@ -1,9 +1,10 @@
 /** Promotion codes as rows of PostgreSQL. */
+
 import { newId } from '#platform/process/ids.ts';
 import type { Instant } from '#schemas/period.ts';
 import type { Db } from '../route/define-route.ts';
 import { listRows } from '../route/list-rows.postgres.ts';
-import { defineList, type ListPage, nameFilter } from '../route/lists.ts';
+import { customerFilter, defineList, type ListPage } from '../route/lists.ts';
 import { headFromRow, type ResourceHead, type ResourceRow } from '../route/resource-fields.ts';
 import { archivedFilter } from './coupons.postgres.ts';
 
@@ -62,7 +63,7 @@ const promotionCodeList = defineList({
   filters: {
     code: { column: 'lower(code)', test: (value) => `lower(code) = lower(${value})`, description: 'In whatever case.' },
     coupon_id: { column: 'coupon_id' },
-    customer_id: nameFilter('customer_id', 'cus', 'external_id', 'customers'),
+    customer_id: customerFilter('customer_id'),
     archived: archivedFilter('archived_at'),
   },
   times: { created_at: 'created_at' },

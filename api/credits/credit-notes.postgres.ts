@@ -9,10 +9,9 @@ import {
   creditNoteLineTables,
   creditNoteTables,
 } from '../../invoicer/credits/credit-note-rows.ts';
-import { customerFilter } from '../customers/customers.postgres.ts';
 import type { Db } from '../route/define-route.ts';
 import { listRows } from '../route/list-rows.postgres.ts';
-import { defineList, type ListPage } from '../route/lists.ts';
+import { customerFilter, defineList, type ListPage } from '../route/lists.ts';
 import type { ShownCreditNote } from './credit-note-json.ts';
 
 /** What its document is written by. */

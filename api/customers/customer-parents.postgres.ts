@@ -1,6 +1,6 @@
 /** Parents and children of customers, as rows of PostgreSQL. */
+import { customerNamed } from '#platform/stores/customer-names.ts';
 import { customerLevelsMax as levelsMax } from '#schemas/http/customers.ts';
-import { lookUpColumn } from '#schemas/names.ts';
 import type { Db } from '../route/define-route.ts';
 
 /** A customer that others may belong to, with those above it. */
@@ -30,7 +30,7 @@ export const parentStore = {
     const { rows } = await db.query<ParentRow>(
       `WITH RECURSIVE line AS (
          SELECT c.id, c.currency, c.archived_at, c.test_clock_id, c.parent_id, 1 AS level FROM customers c
-         WHERE c.organization_id = $1 AND c.${lookUpColumn('cus', name, 'external_id')} = $2
+         WHERE c.organization_id = $1 AND c.id = ${customerNamed(name, '$2')}
          UNION ALL
          SELECT c.id, c.currency, c.archived_at, c.test_clock_id, c.parent_id, l.level + 1 FROM line l
          JOIN customers c ON c.organization_id = $1 AND c.id = l.parent_id

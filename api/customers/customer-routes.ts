@@ -4,6 +4,7 @@ import { FailureError } from '#schemas/failures.ts';
 import {
   CustomerId,
   CustomerPatch,
+  CustomerPatchDocument,
   Customer as CustomerSchema,
   NewCustomer,
   NewCustomerDocument,
@@ -13,6 +14,7 @@ import {
 } from '#schemas/http/customers.ts';
 import { formatInstant } from '#schemas/instant.ts';
 import { languageFault, languageFromText } from '#schemas/language.ts';
+import type { Instant } from '#schemas/period.ts';
 import { timeZoneFault, timeZoneFromText } from '#schemas/time-zone.ts';
 import { type IssuingEntityPorts, namedEntity } from '../issuing/issuing-entity-routes.ts';
 import { taxIdFaults } from '../issuing/tax-ids.ts';
@@ -28,11 +30,16 @@ export type CustomerPorts = PlacePorts &
   IssuingEntityPorts &
   TaxPorts & {
     readonly customers: CustomerStore;
+    readonly usageNames: {
+      /** The begin of the first day (UTC) of which there are events under the name, of whatever meter. */
+      readonly firstDay: (organizationId: string, name: string) => Promise<Instant | undefined>;
+    };
   };
 
 export const customerJson = ({ personal, ...customer }: Customer) => ({
   id: customer.id,
   external_id: customer.externalId,
+  aliases: customer.aliases,
   name: personal.name,
   email: personal.email ?? null,
   address: personal.address ?? null,
@@ -75,7 +82,27 @@ export const refuseErased = ({ erasedAt }: Customer): void => {
   if (erasedAt !== undefined) throw new FailureError('CUSTOMER_ERASED');
 };
 
-export const customerRoutes = ({ get, list, change }: Routes, ports: CustomerPorts): void => {
+/** Gives the customer the external id that is asked for. `firstDay` is that of events which bear it already. */
+const renameCustomer = async (
+  { customers }: CustomerPorts,
+  db: Db,
+  row: Customer,
+  externalId: string,
+  firstDay: Instant | undefined,
+  now: Date,
+): Promise<void> => {
+  if (externalId === row.externalId) return;
+  refuseIdForm(externalId, 'external_id');
+  const isNew = !row.aliases.includes(externalId);
+  const billed = isNew && firstDay !== undefined ? await customers.usageBilled(db, row.id, new Date(firstDay)) : 'no';
+  if (billed === 'billed') throw new FailureError('CUSTOMER_NAME_USED');
+  if (billed === 'running')
+    throw new FailureError('CUSTOMER_NAME_USED', 'There are events under that name, and a billing run is under way');
+  if (!(await customers.renameCustomer(db, row.id, externalId, now)))
+    throw new FailureError('CUSTOMER_ALREADY_EXISTS', 'Another customer has this external_id, or had it before');
+};
+
+export const customerRoutes = ({ get, list, change, changeAfter }: Routes, ports: CustomerPorts): void => {
   const { customers } = ports;
   const tag = 'Customers';
   change(
@@ -143,7 +170,7 @@ export const customerRoutes = ({ get, list, change }: Routes, ports: CustomerPor
     async ({ db, params }) => customerJson(await customerOf(ports, db, params.id)),
   );
 
-  change(
+  changeAfter(
     {
       method: 'PATCH',
       url: '/v1/customers/:id',
@@ -154,10 +181,13 @@ export const customerRoutes = ({ get, list, change }: Routes, ports: CustomerPor
       rateClass: 'write',
       params: CustomerId,
       body: CustomerPatch,
+      documentedBody: CustomerPatchDocument,
       answers: { 200: WrittenCustomer },
-      failures: ['CUSTOMER_NOT_FOUND', 'CUSTOMER_ERASED'],
+      failures: ['CUSTOMER_NOT_FOUND', 'CUSTOMER_ERASED', 'CUSTOMER_ALREADY_EXISTS', 'CUSTOMER_NAME_USED'],
     },
-    async ({ db, params, body, nowMs, matchVersion }) => {
+    async ({ db, body: { external_id: externalId } }) =>
+      externalId === undefined ? undefined : ports.usageNames.firstDay(db.organizationId, externalId),
+    async ({ db, params, body, nowMs, matchVersion }, firstDay) => {
       const row = await customerOf(ports, db, params.id, 'lock');
       matchVersion(row.version);
       refuseErased(row);
@@ -182,6 +212,8 @@ export const customerRoutes = ({ get, list, change }: Routes, ports: CustomerPor
         parentId: placed.parentId,
         metadata,
       };
+      if (body.external_id !== undefined)
+        await renameCustomer(ports, db, row, body.external_id, firstDay, new Date(nowMs));
       const next = { personal: patchedPersonal(row.personal, body), ...terms, archivedAt: row.archivedAt };
       return updated(
         'customer',

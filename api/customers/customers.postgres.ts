@@ -4,6 +4,7 @@ import { newId } from '#platform/process/ids.ts';
 import { isUnderOwnKey } from '#platform/secrets/encryption.ts';
 import { deleteOwnKey, insertOwnKeys } from '#platform/secrets/own-keys.ts';
 import type { Place, Vault } from '#platform/secrets/vault.ts';
+import { customerIdOf, customerNamed, externalIdsOf } from '#platform/stores/customer-names.ts';
 import {
   erasedName,
   type InvoiceDefaults,
@@ -11,16 +12,16 @@ import {
   type MinimumInvoiceAmounts,
   type Personal,
 } from '#schemas/http/customers.ts';
-import { lookUpColumn, splitNames } from '#schemas/names.ts';
 import type { Instant } from '#schemas/period.ts';
 import type { CustomerTaxTreatment } from '#schemas/tax-rate.ts';
 import { buyerDetails, buyerDigest, isSameBuyer } from '../../invoicer/documents/buyer-details.ts';
 import { emptyAnswers } from '../route/answers.postgres.ts';
 import type { Db } from '../route/define-route.ts';
 import { listRows } from '../route/list-rows.postgres.ts';
-import { defineList, type Filter, type ListPage, nameFilter } from '../route/lists.ts';
+import { customerFilter, defineList, type ListPage } from '../route/lists.ts';
 import { headFromRow, type ResourceHead } from '../route/resource-fields.ts';
 import { type CustomerDetails, deleteDetails, deleteDocuments, keepDetails } from './customer-details.postgres.ts';
+import { customerNameStore, externalIdsNow, isTaken, namedParameters, selectNamed } from './customer-names.postgres.ts';
 import type { CustomerTax } from './customer-tax.ts';
 import { taxPlaceOf } from './tax-place.ts';
 
@@ -29,6 +30,7 @@ const saltBytes = 32;
 type StoredCustomer = {
   id: string;
   external_id: string;
+  external_ids: string[];
   /** Only in rows from before personal fields were sealed. */
   name: string | null;
   personal: Buffer | null;
@@ -59,6 +61,8 @@ type StoredCustomer = {
 export type Customer = ResourceHead & {
   readonly id: string;
   readonly externalId: string;
+  /** External ids that it had before, from the earliest on. */
+  readonly aliases: readonly string[];
   readonly personal: Personal;
   /** What it pays in; null where that is a matter of each plan. */
   readonly currency: string | null;
@@ -130,10 +134,8 @@ const payerFromRow = (row: PayerRow): Payer => ({
   clock: row.test_clock_id && row.clock_now ? { id: row.test_clock_id, now: row.clock_now.getTime() } : undefined,
 });
 
-/** What a customer may be called by. */
-export type CustomerNames = { readonly id: string; readonly externalId: string };
-
-const customerColumns = `c.id, c.external_id, c.name, c.personal, c.currency, c.time_zone, c.language,
+const customerColumns = `c.id, c.external_id, ${externalIdsOf('c')} AS external_ids,
+  c.name, c.personal, c.currency, c.time_zone, c.language,
   c.payment_days, c.invoicing, c.issuing_entity_id, c.invoice_defaults, c.minimum_invoice_amounts,
   c.parent_id, c.tax_treatment,
   c.tax_exemption_reason, c.tax_rate_ids, c.details_version, c.details_digest, c.archived_at, c.erased_at, c.metadata,
@@ -141,15 +143,9 @@ const customerColumns = `c.id, c.external_id, c.name, c.personal, c.currency, c.
 const withKeys =
   'customers c LEFT JOIN customer_keys k ON k.organization_id = c.organization_id AND k.customer_id = c.id';
 
-/** The column that a customer is looked up in. */
-const customerColumn = (idOrExternalId: string): string => lookUpColumn('cus', idOrExternalId, 'external_id');
-
 type Archived = 'exclude' | 'include' | 'only';
 const archivedIs = { exclude: 'c.archived_at IS NULL', include: 'true', only: 'c.archived_at IS NOT NULL' } as const;
 const countedIn = { exclude: 'current', include: 'current + archived', only: 'archived' } as const;
-
-/** A filter on a customer. */
-export const customerFilter = (column: string): Filter => nameFilter(column, 'cus', 'external_id', 'customers');
 
 export const customerList = defineList({
   name: 'customers',
@@ -164,7 +160,12 @@ export const customerList = defineList({
     external_id: { column: 'c.external_id', type: 'text' },
   },
   filters: {
-    external_id: { column: 'c.external_id' },
+    external_id: {
+      column: 'c.id',
+      description: 'An external id that the customer has or had.',
+      resolve: (value) => customerIdOf(value),
+      lead: () => '',
+    },
     parent_id: customerFilter('c.parent_id'),
     external_id_prefix: {
       column: 'c.external_id',
@@ -243,6 +244,7 @@ export const createCustomerStore = (vault: Vault) => {
     return stored.map((row) => ({
       id: row.id,
       externalId: row.external_id,
+      aliases: row.external_ids.filter((name) => name !== row.external_id),
       currency: row.currency,
       timeZone: row.time_zone,
       language: row.language,
@@ -268,6 +270,7 @@ export const createCustomerStore = (vault: Vault) => {
     stored && (await opened(db, [stored]))[0];
 
   return {
+    ...customerNameStore,
     customerList,
     /**
      * Undefined where the external id is taken. `whileLast` is called with its id while the last statement that writes
@@ -322,44 +325,34 @@ export const createCustomerStore = (vault: Vault) => {
         ],
       );
       whileLast(id);
-      return one(db, (await adding).rows[0]);
+      try {
+        return await one(db, (await adding).rows[0]);
+      } catch (error) {
+        // Another customer had the name: the table of names refuses it.
+        if (isTaken(error)) return undefined;
+        throw error;
+      }
     },
     /** By id or external id; `lock` holds the row until the transaction ends. */
     customer: async (db: Db, idOrExternalId: string, lock?: 'lock'): Promise<Customer | undefined> => {
       const { rows } = await db.query<StoredCustomer>(
         `SELECT ${customerColumns}, k.wrapped FROM ${withKeys}
-         WHERE c.organization_id = $1 AND c.${customerColumn(idOrExternalId)} = $2
+         WHERE c.organization_id = $1 AND c.id = ${customerNamed(idOrExternalId, '$2')}
          ${lock ? 'FOR NO KEY UPDATE OF c' : ''}`,
         [db.organizationId, idOrExternalId],
       );
-      const [row] = rows;
-      // Who waited for the lock has the row as it is now, and its key as it was before, when there may have been none.
+      const [found] = rows;
+      // Who waited for the lock has the row as it is now, and its names and its key as they were before, when there may
+      // have been none.
+      const row = found && lock ? { ...found, external_ids: await externalIdsNow(db, found.id) } : found;
       const isKeyMissing = row?.personal && row.wrapped === null && isUnderOwnKey(row.personal);
       return one(db, isKeyMissing ? { ...row, wrapped: (await ownKeyOf(db, row.id)) ?? null } : row);
-    },
-    /** The id of a customer by its id or external id. */
-    customerId: async (db: Db, idOrExternalId: string): Promise<string | undefined> => {
-      const { rows } = await db.query<{ id: string }>(
-        `SELECT id FROM customers WHERE organization_id = $1 AND ${customerColumn(idOrExternalId)} = $2`,
-        [db.organizationId, idOrExternalId],
-      );
-      return rows[0]?.id;
-    },
-    /** The ids of customers by the names that they are called by; names of nobody are missing. */
-    customerIds: async (db: Db, names: readonly string[]): Promise<ReadonlyMap<string, string>> => {
-      const { ids, externalIds } = splitNames(names);
-      const { rows } = await db.query<{ name: string; id: string }>(
-        `SELECT id AS name, id FROM customers WHERE organization_id = $1 AND id = ANY ($2)
-         UNION ALL SELECT external_id, id FROM customers WHERE organization_id = $1 AND external_id = ANY ($3)`,
-        [db.organizationId, ids, externalIds],
-      );
-      return new Map(rows.map(({ name, id }) => [name, id]));
     },
     /** By id or external id, without opening what is sealed; with `lock` until the transaction ends. */
     payer: async (db: Db, idOrExternalId: string, lock?: 'lock'): Promise<Payer | undefined> => {
       const { rows } = await db.query<PayerRow>(
         `SELECT ${payerColumns} FROM ${payersFrom}
-         WHERE c.organization_id = $1 AND c.${customerColumn(idOrExternalId)} = $2
+         WHERE c.organization_id = $1 AND c.id = ${customerNamed(idOrExternalId, '$2')}
          ${lock ? 'FOR NO KEY UPDATE OF c' : ''}`,
         [db.organizationId, idOrExternalId],
       );
@@ -367,12 +360,11 @@ export const createCustomerStore = (vault: Vault) => {
     },
     /** The same of several, by the names that they are called by; names of nobody are missing. */
     payers: async (db: Db, names: readonly string[]): Promise<ReadonlyMap<string, Payer>> => {
-      const { ids, externalIds } = splitNames(names);
       const { rows } = await db.query<PayerRow & { name: string }>(
-        `SELECT c.id AS name, ${payerColumns} FROM ${payersFrom} WHERE c.organization_id = $1 AND c.id = ANY ($2)
-         UNION ALL SELECT c.external_id, ${payerColumns} FROM ${payersFrom}
-         WHERE c.organization_id = $1 AND c.external_id = ANY ($3)`,
-        [db.organizationId, ids, externalIds],
+        `SELECT n.name, c.* FROM (${selectNamed}) AS n CROSS JOIN LATERAL (
+           SELECT ${payerColumns} FROM ${payersFrom} WHERE c.organization_id = $1 AND c.id = n.id OFFSET 0
+         ) c`,
+        namedParameters(db, names),
       );
       return new Map(rows.map((row) => [row.name, payerFromRow(row)]));
     },
@@ -385,14 +377,6 @@ export const createCustomerStore = (vault: Vault) => {
         [db.organizationId, id, clockId, now],
       );
       return Boolean(rowCount);
-    },
-    /** Id and external id of a customer, by either, without opening what is sealed. */
-    customerNames: async (db: Db, idOrExternalId: string): Promise<CustomerNames | undefined> => {
-      const { rows } = await db.query<{ id: string; external_id: string }>(
-        `SELECT id, external_id FROM customers WHERE organization_id = $1 AND ${customerColumn(idOrExternalId)} = $2`,
-        [db.organizationId, idOrExternalId],
-      );
-      return rows[0] && { id: rows[0].id, externalId: rows[0].external_id };
     },
     changeCustomer: async (
       db: Db,

@@ -5,11 +5,11 @@ import { CustomerId } from '#schemas/http/customers.ts';
 import { CustomerEntitlements, SubscriptionEntitlements } from '#schemas/http/entitlements.ts';
 import { SubscriptionId } from '#schemas/http/subscriptions.ts';
 import { formatInstant } from '#schemas/instant.ts';
-import { usageNames } from '#schemas/names.ts';
 import type { Instant } from '#schemas/period.ts';
 import { formatQuantity } from '#schemas/quantity.ts';
 import type { LiveUsage } from '../../rater/live/live-usage.ts';
-import type { CustomerNames, CustomerStore } from '../customers/customers.postgres.ts';
+import type { CustomerNames } from '../customers/customer-names.postgres.ts';
+import type { CustomerStore } from '../customers/customers.postgres.ts';
 import type { Db, Routes } from '../route/define-route.ts';
 import { found } from '../route/resource-fields.ts';
 import type { ReadWatermark } from '../usage/watermark.postgres.ts';
@@ -79,7 +79,7 @@ export const entitlementRoutes = (
   /** All usage is the customer's, whichever subscription it is held against. */
   const measured = async (
     db: Db,
-    { id, externalId }: CustomerNames,
+    { names }: CustomerNames,
     subscriptions: readonly EntitledSubscription[],
     now: Instant,
   ) => {
@@ -90,7 +90,7 @@ export const entitlementRoutes = (
       watermark = live.watermark;
       return live.quantities;
     };
-    const metered = await measureUse({ measure }, usageNames(id, externalId), subscriptions, now);
+    const metered = await measureUse({ measure }, names, subscriptions, now);
     return { metered, watermark: watermark.toString() };
   };
   /** That of its test clock, which only customers of a sandbox have. */

@@ -1,4 +1,5 @@
 /** Who the names of events belong to, and up to which watermark their time is billed. */
+import { externalIdsOf } from '#platform/stores/customer-names.ts';
 import { type TermsRow, termsColumns, termsFromRow } from '#platform/stores/subscription-terms.postgres.ts';
 import { defaultTimes } from '#schemas/charge-times.ts';
 import type { IntervalUnit } from '#schemas/interval.ts';
@@ -13,11 +14,12 @@ import type { ChargedMeter, KnownSubscription } from './billed-usage.ts';
 
 const known = `
 SELECT id AS name FROM customers WHERE organization_id = $1 AND id = ANY ($2)
-UNION ALL SELECT external_id FROM customers WHERE organization_id = $1 AND external_id = ANY ($3)`;
+UNION SELECT external_id FROM customers WHERE organization_id = $1 AND external_id = ANY ($3)
+UNION SELECT name FROM customer_aliases WHERE organization_id = $1 AND name = ANY ($3)`;
 
 // Times as milliseconds: JSON has no instants. What is charged in advance, or by a number, measures no usage.
 const subscriptions = `
-SELECT c.id AS customer_id, c.external_id, s.currency, ${termsColumns}, coalesce((
+SELECT c.id AS customer_id, ${externalIdsOf('c')} AS external_ids, s.currency, ${termsColumns}, coalesce((
     SELECT json_agg(json_build_object('start', (extract(epoch FROM p.span_start) * 1000)::bigint,
       'end', (extract(epoch FROM p.span_end) * 1000)::bigint, 'watermark', p.watermark::text,
       'version', p.plan_version_id, 'item', p.item, 'unit', p.interval_unit, 'count', p.interval_count,
@@ -30,7 +32,8 @@ SELECT c.id AS customer_id, c.external_id, s.currency, ${termsColumns}, coalesce
 FROM customers c JOIN subscriptions s ON s.customer_id = c.id AND s.organization_id = $1
 WHERE c.organization_id = $1 AND c.id IN (
   SELECT id FROM customers WHERE organization_id = $1 AND id = ANY ($2)
-  UNION SELECT id FROM customers WHERE organization_id = $1 AND external_id = ANY ($3))
+  UNION SELECT id FROM customers WHERE organization_id = $1 AND external_id = ANY ($3)
+  UNION SELECT customer_id FROM customer_aliases WHERE organization_id = $1 AND name = ANY ($3))
 ORDER BY s.id`;
 
 const chargedMeters = `
@@ -72,7 +75,7 @@ export const measuredPeriodFromJson = (json: MeasuredPeriodJson): MeasuredPeriod
 
 type SubscriptionRow = TermsRow & {
   customer_id: string;
-  external_id: string;
+  external_ids: string[];
   currency: string;
   periods: CorrectedPeriodJson[];
 };
@@ -90,7 +93,7 @@ export const billedUsage = {
     const { rows } = await db.query<SubscriptionRow>(subscriptions, [db.organizationId, ids, externalIds]);
     return rows.map((row) => ({
       ...termsFromRow(row),
-      names: usageNames(row.customer_id, row.external_id),
+      names: usageNames(row.customer_id, row.external_ids),
       currency: row.currency,
       periods: row.periods.map(({ later, ...period }) => ({
         ...measuredPeriodFromJson(period),

@@ -1,4 +1,5 @@
 /** Whose the customers of an event are, what they are charged by, and which time of theirs is billed where. */
+import { externalIdsOf } from '#platform/stores/customer-names.ts';
 import { type TermsRow, termsColumns, termsFromRow } from '#platform/stores/subscription-terms.postgres.ts';
 import { defaultTimes } from '#schemas/charge-times.ts';
 import { lateUsageIn } from '#schemas/late-usage.ts';
@@ -12,9 +13,12 @@ import type { Db } from '../route/define-route.ts';
 import { type MeasuredPeriodJson, measuredPeriodFromJson } from './billed-usage.postgres.ts';
 import type { BillingFacts, DeltaState, SubscriptionFacts, VersionFacts } from './event-fate.ts';
 
-// Of a customer who is named in both ways there is one row.
-const customersStatement = `SELECT id, external_id FROM customers WHERE organization_id = $1 AND id = ANY ($2)
-  UNION SELECT id, external_id FROM customers WHERE organization_id = $1 AND external_id = ANY ($3)`;
+// Of a customer who is named in several ways there is one row.
+const customersStatement = `SELECT c.id, ${externalIdsOf('c')} AS external_ids FROM customers c
+  WHERE c.organization_id = $1 AND c.id IN (
+    SELECT id FROM customers WHERE organization_id = $1 AND id = ANY ($2)
+    UNION SELECT id FROM customers WHERE organization_id = $1 AND external_id = ANY ($3)
+    UNION SELECT customer_id FROM customer_aliases WHERE organization_id = $1 AND name = ANY ($3))`;
 
 // Of billed periods those that may be over one of the times; lines from before there were periods name none. What is
 // charged in advance, or by a number, measures no usage. Times as milliseconds: JSON has no instants.
@@ -133,12 +137,12 @@ export const billingFactsOf = async (
   span: { start: number; end: number },
 ): Promise<BillingFacts> => {
   const named = splitNames(customers);
-  const { rows: found } = await db.query<{ id: string; external_id: string }>(customersStatement, [
+  const { rows: found } = await db.query<{ id: string; external_ids: string[] }>(customersStatement, [
     db.organizationId,
     named.ids,
     named.externalIds,
   ]);
-  const namesOf = new Map(found.map(({ id, external_id }) => [id, usageNames(id, external_id)]));
+  const namesOf = new Map(found.map(({ id, external_ids }) => [id, usageNames(id, external_ids)]));
   const ids = [...namesOf.keys()];
   const params = [db.organizationId, ids, new Date(span.start), new Date(span.end)];
   const { rows } = ids.length === 0 ? { rows: [] } : await db.query<SubscriptionRow>(subscriptionsStatement, params);

@@ -11,7 +11,6 @@ import {
   EventSearchQueryDocument,
 } from '#schemas/http/usage-events.ts';
 import { formatInstant } from '#schemas/instant.ts';
-import { usageNames } from '#schemas/names.ts';
 import { meterOf } from '#schemas/stored-meter.ts';
 import type { CatalogStore } from '../catalog/catalog.postgres.ts';
 import type { CustomerStore } from '../customers/customers.postgres.ts';
@@ -98,7 +97,7 @@ const searchRoute = (
 ): void => {
   const namesOf = async (db: Db, customer: string): Promise<readonly string[]> => {
     const names = await customers.customerNames(db, customer);
-    return names ? usageNames(names.id, names.externalId) : [customer];
+    return names?.names ?? [customer];
   };
   get(
     {

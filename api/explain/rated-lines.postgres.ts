@@ -1,5 +1,7 @@
 /** Rated lines with what they were made from, as far as PostgreSQL holds it. */
+
 import assert from 'node:assert/strict';
+import { externalIdsOf } from '#platform/stores/customer-names.ts';
 import { isCounted } from '#schemas/charge-schedule.ts';
 import { worthOf } from '#schemas/credit-unit.ts';
 import { creditedBeforeIn } from '#schemas/credited-line.ts';
@@ -25,6 +27,7 @@ import type { QuantityLevel } from '#schemas/subscription-terms.ts';
 import { prorateBounds } from '../../rater/price/prorate.ts';
 import { ratedTiming } from '../../rater/run/billable-periods.ts';
 import type { LineHashes } from '../../rater/run/line-hashes.ts';
+import { inputAsRated } from '../../rater/run/names-as-rated.ts';
 import type { Db } from '../route/define-route.ts';
 
 export type ExplainedLine = {
@@ -48,7 +51,8 @@ export type ExplainedLine = {
 const lineStatement = `
 SELECT l.id, l.line, l.watermark, l.unmeasured_events::text AS unmeasured_events, l.parts, l.rated_at, l.hash_version,
   l.input_hash, l.output_hash,
-  p.id AS billing_period_id, p.subscription_id, p.customer_id, c.external_id, p.span_start, p.span_end,
+  p.id AS billing_period_id, p.subscription_id, p.customer_id,
+  ${externalIdsOf('c')} AS external_ids, p.span_start, p.span_end,
   p.billing_start, p.billing_end, ${ratedTiming}, p.quantities, s.time_zone, h.name AS one_time_name,
   trim_scale(coalesce(h.unit_amount, h.amount))::text AS one_time_amount,
   l.plan_version_id, s.currency, v.currency AS plan_currency, v.charges, v.terms,
@@ -109,7 +113,7 @@ type LineRow = {
   billing_period_id: string;
   subscription_id: string;
   customer_id: string;
-  external_id: string;
+  external_ids: string[];
   span_start: Date;
   span_end: Date;
   billing_start: Date;
@@ -229,7 +233,7 @@ const inputFromRow = (row: LineRow, span: Period, meter: MeterVersion | undefine
           meter: meter.code,
           meterVersionId: meter.versionId,
           ...(ofPrice && { span: ofPrice }),
-          customers: usageNames(row.customer_id, row.external_id),
+          customers: usageNames(row.customer_id, row.external_ids),
           quantity,
           ...(parts && { parts }),
           unmeasuredEvents,
@@ -257,7 +261,7 @@ const fromRow = (row: LineRow): ExplainedLine => {
         : { id: row.invoice_id, position: row.invoice_position },
     discounts: row.discounts ?? [],
     creditedBefore: creditedBeforeIn(row.printed_steps ?? '[]'),
-    input: inputFromRow(row, span, meter),
+    input: inputAsRated(inputFromRow(row, span, meter), row.input_hash ?? undefined),
     output: { ...lacking, ...row.line },
     hashes: hashesFromRow(row),
     meter,

@@ -5,7 +5,6 @@
 import { type Caller, hasScope } from '#platform/access/authenticate.ts';
 import { formatInstant } from '#schemas/instant.ts';
 import type { IssuedInvoice } from '#schemas/invoice.ts';
-import { usageNames } from '#schemas/names.ts';
 import type { Instant } from '#schemas/period.ts';
 import { hourOf } from '#schemas/subscription-state.ts';
 import type { AuditLog } from '../access/audit-log.postgres.ts';
@@ -34,7 +33,7 @@ import type { ExportedRows } from './exported-rows.postgres.ts';
 import type { CountEvents } from './exported-usage.clickhouse.ts';
 
 export type ExportPorts = {
-  readonly customers: Pick<CustomerStore, 'customerList' | 'customers' | 'customer'>;
+  readonly customers: Pick<CustomerStore, 'customerList' | 'customers' | 'customer' | 'customerNames'>;
   readonly customerDetails: Pick<CustomerDetailsStore, 'detailsVersions'>;
   readonly subscriptions: Pick<SubscriptionStore, 'subscriptionList' | 'subscriptions'>;
   readonly oneTimeCharges: Pick<OneTimeChargeStore, 'chargeList' | 'charges'>;
@@ -108,7 +107,7 @@ const sectionsOf = (
   nowMs: Instant,
 ): Readonly<Record<string, Section>> => {
   const { organizationId } = db;
-  const { id, externalId } = customer;
+  const { id } = customer;
   const subscriptionIds: string[] = [];
   const audited = [id];
   const subscriptionsOf = () =>
@@ -245,7 +244,7 @@ const sectionsOf = (
     usage: {
       scope: 'read:usage',
       items: async function* () {
-        const names = usageNames(id, externalId);
+        const names = (await ports.customers.customerNames(db, id))?.names ?? [id];
         const months = await ports.countEvents(organizationId, names, await ports.readWatermark(db));
         for (const { month, event, events } of months) yield { month, event, events: events.toString() };
       },

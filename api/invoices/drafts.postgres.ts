@@ -1,5 +1,7 @@
 /** Drafts of invoices as rows: read, changed, and handed to a run. Issuing is the invoicer's. */
+
 import { newId } from '#platform/process/ids.ts';
+import { externalIdsOf } from '#platform/stores/customer-names.ts';
 import { type Currency, isCurrency } from '#schemas/currency.ts';
 import { isId } from '#schemas/ids.ts';
 import {
@@ -193,7 +195,8 @@ export const invoiceDraftStore = {
   /** Its billing periods as they are rated, and what is charged once of them. */
   periodRows: async (db: Db, id: string): Promise<{ rows: readonly PeriodRow[]; oneTime: readonly OneTimeRow[] }> => {
     const { rows } = await db.query<PeriodRow>(
-      `SELECT p.id, p.subscription_id, p.customer_id, c.external_id, p.plan_version_id, s.currency, s.time_zone,
+      `SELECT p.id, p.subscription_id, p.customer_id,
+         ${externalIdsOf('c')} AS external_ids, p.plan_version_id, s.currency, s.time_zone,
          p.span_start, p.span_end, p.billing_start, p.billing_end, p.item, ${ratedTiming}, p.interval_unit, p.interval_count,
          p.counted, p.quantities, p.priced_at, p.usage_waived, ${ratedRounding}
        FROM billing_periods p JOIN customers c ON c.id = p.customer_id JOIN subscriptions s ON s.id = p.subscription_id

@@ -2,8 +2,7 @@
 
 import { InvoiceState } from '#schemas/invoice.ts';
 import type { Instant } from '#schemas/period.ts';
-import { customerFilter } from '../customers/customers.postgres.ts';
-import { type Condition, defineList, type Filter, type ListPage } from '../route/lists.ts';
+import { type Condition, customerFilter, defineList, type Filter, type ListPage } from '../route/lists.ts';
 import { sameHour } from '../subscriptions/subscription-filters.ts';
 
 /**

@@ -11,10 +11,9 @@ import {
   invoiceLineColumns,
   selectPeriodsOfInvoices,
 } from '../../invoicer/invoices/invoice-rows.ts';
-import { customerFilter } from '../customers/customers.postgres.ts';
 import type { Db } from '../route/define-route.ts';
 import { listRows } from '../route/list-rows.postgres.ts';
-import { defineList, type ListPage, type PageRows } from '../route/lists.ts';
+import { customerFilter, defineList, type ListPage, type PageRows } from '../route/lists.ts';
 import {
   addRun,
   billingRunsOnly,

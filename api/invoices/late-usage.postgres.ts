@@ -5,10 +5,9 @@ import { type LateUsagePolicy, type LateUsageState, lateUsageIn, lateUsageStates
 import type { Instant, Period } from '#schemas/period.ts';
 import { type RatedDelta, ratedDeltas } from '#schemas/rated-delta.ts';
 import { type RatedLine, type RatedLineJson, ratedLineFromJson } from '#schemas/rated-line.ts';
-import { customerFilter } from '../customers/customers.postgres.ts';
 import type { Db } from '../route/define-route.ts';
 import { listRows } from '../route/list-rows.postgres.ts';
-import { defineList, type ListPage } from '../route/lists.ts';
+import { customerFilter, defineList, type ListPage } from '../route/lists.ts';
 
 export type LateUsageRow = {
   /** The billing period that was billed before, and its invoice. */

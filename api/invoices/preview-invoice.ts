@@ -46,7 +46,7 @@ const partsAhead = async (
   const ahead = subscriptions.flatMap((subscription): UpcomingPart[] => {
     const cut = cuts.get(subscription.id);
     if (!cut) return [];
-    const { externalId, oneTimeRows, oneTimeCharges, written } = cut;
+    const { externalIds, oneTimeRows, oneTimeCharges, written } = cut;
     const from = cutAfter(subscription, cut.cutUntil);
     const parts =
       at === undefined
@@ -54,7 +54,7 @@ const partsAhead = async (
         : at <= from
           ? []
           : dueParts({ ...subscription, oneTimeCharges }, schedulesOf, written, { start: from, end: at }, periodsIn);
-    return aheadOf({ ...subscription, oneTimeCharges }, schedulesOf, { externalId, oneTimeRows }, parts);
+    return aheadOf({ ...subscription, oneTimeCharges }, schedulesOf, { externalIds, oneTimeRows }, parts);
   });
   const first = Math.min(...ahead.map(({ part }) => part.dueAt));
   const shown = at === undefined ? ahead.filter(({ part }) => part.dueAt === first) : ahead;

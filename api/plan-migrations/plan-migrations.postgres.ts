@@ -13,10 +13,9 @@ import {
   skipReasons,
 } from '#schemas/plan-migration.ts';
 import type { ChangeBilling } from '#schemas/subscription-terms.ts';
-import { customerFilter } from '../customers/customers.postgres.ts';
 import type { Db } from '../route/define-route.ts';
 import { listRows } from '../route/list-rows.postgres.ts';
-import { defineList, type ListPage } from '../route/lists.ts';
+import { customerFilter, defineList, type ListPage } from '../route/lists.ts';
 
 export type PlanMigration = {
   readonly id: string;

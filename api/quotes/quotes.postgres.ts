@@ -6,10 +6,9 @@ import type { Interval } from '#schemas/interval.ts';
 import type { Instant } from '#schemas/period.ts';
 import type { QuoteContent, QuotedPrice, QuoteTerms } from '#schemas/quote.ts';
 import { quoteStates, type StoredQuoteState } from '#schemas/quote-state.ts';
-import { customerFilter } from '../customers/customers.postgres.ts';
 import type { Db } from '../route/define-route.ts';
 import { listRows } from '../route/list-rows.postgres.ts';
-import { defineList, type ListPage } from '../route/lists.ts';
+import { customerFilter, defineList, type ListPage } from '../route/lists.ts';
 import { headFromRow, type ResourceHead, type ResourceRow } from '../route/resource-fields.ts';
 
 /** What a customer said of a quote; nothing is left of it once the customer is erased. */

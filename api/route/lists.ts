@@ -4,8 +4,10 @@
  * page before, by (sort value, id), and never by a count of rows, so rows that come and go in between neither repeat
  * nor hide another.
  */
+
 import assert from 'node:assert/strict';
 import { type TSchema, Type } from 'typebox';
+import { customerNamed } from '#platform/stores/customer-names.ts';
 import { FailureError, type Fault } from '#schemas/failures.ts';
 import { unknownFieldMessage } from '#schemas/fault.ts';
 import { examplePage } from '#schemas/http/example-parts.ts';
@@ -64,16 +66,20 @@ export type Filter = {
 };
 
 /** A filter on an object in another table, by its id or by the caller's own name; one that is not there has nothing. */
-export const nameFilter = (
-  column: string,
-  prefix: 'cus' | 'pln',
-  own: 'external_id' | 'code',
-  table: string,
-): Filter => ({
+export const nameFilter = (column: string, prefix: 'pln', own: 'code', table: string): Filter => ({
   column,
-  description: `Id or ${own.replace('_', ' ')} of a ${table.slice(0, -1)}.`,
+  description: `Id or ${own} of a ${table.slice(0, -1)}.`,
   resolve: (value, text) =>
     `(SELECT n.id FROM ${table} n WHERE n.organization_id = $1 AND n.${lookUpColumn(prefix, text, own)} = ${value})`,
+  lead: () => '',
+});
+
+/** The same on a customer: by its id, and by every external id that it has or had. */
+export const customerFilter = (column: string): Filter => ({
+  column,
+  description: 'Id or external id of a customer.',
+  resolve: (value, text) =>
+    `(SELECT c.id FROM customers c WHERE c.organization_id = $1 AND c.id = ${customerNamed(text, value)})`,
   lead: () => '',
 });
 

@@ -3,10 +3,9 @@ import { type Currency, isCurrency } from '#schemas/currency.ts';
 import type { carriedStates } from '#schemas/http/runs.ts';
 import { type Amount, parseStoredAmount, zeroAmount } from '#schemas/money.ts';
 import type { Instant, Period } from '#schemas/period.ts';
-import { customerFilter } from '../customers/customers.postgres.ts';
 import type { Db } from '../route/define-route.ts';
 import { listRows } from '../route/list-rows.postgres.ts';
-import { defineList, type ListPage } from '../route/lists.ts';
+import { customerFilter, defineList, type ListPage } from '../route/lists.ts';
 
 type CarriedState = (typeof carriedStates)[number];
 

@@ -1,10 +1,9 @@
 /** The billing periods that a run could not rate. */
 import type { Instant } from '#schemas/period.ts';
 import { type RatingFailureCode, ratingFailureCodes } from '#schemas/rating-failure.ts';
-import { customerFilter } from '../customers/customers.postgres.ts';
 import type { Db } from '../route/define-route.ts';
 import { listRows } from '../route/list-rows.postgres.ts';
-import { defineList, type ListPage } from '../route/lists.ts';
+import { customerFilter, defineList, type ListPage } from '../route/lists.ts';
 
 export type ListedFailure = {
   readonly id: string;

@@ -2,10 +2,9 @@
 import type { Currency } from '#schemas/currency.ts';
 import { type Period, periodBetween } from '#schemas/period.ts';
 import type { RatedLineJson } from '#schemas/rated-line.ts';
-import { customerFilter } from '../customers/customers.postgres.ts';
 import type { Db } from '../route/define-route.ts';
 import { listRows } from '../route/list-rows.postgres.ts';
-import { defineList, type ListPage } from '../route/lists.ts';
+import { customerFilter, defineList, type ListPage } from '../route/lists.ts';
 import {
   addRun,
   type NewRun,

@@ -16,10 +16,9 @@ import {
 } from '#schemas/simulation.ts';
 import { type FailedPeriodRow, failedPeriodColumns, failedPeriodFromRow } from '../../rater/simulate/failed-period.ts';
 import type { SimulationSummaryJson, SummedUp } from '../../rater/simulate/summarize.ts';
-import { customerFilter } from '../customers/customers.postgres.ts';
 import type { Db } from '../route/define-route.ts';
 import { listRows } from '../route/list-rows.postgres.ts';
-import { defineList, type ListPage } from '../route/lists.ts';
+import { customerFilter, defineList, type ListPage } from '../route/lists.ts';
 
 export type Simulation = {
   readonly id: string;

@@ -1,10 +1,9 @@
 /** Subscriptions that are canceled, at once or at an instant to come, by when that takes effect. */
 import type { Instant } from '#schemas/period.ts';
 import { type CancellationState, cancellationStates } from '#schemas/subscription-views.ts';
-import { customerFilter } from '../customers/customers.postgres.ts';
 import type { Db } from '../route/define-route.ts';
 import { listRows } from '../route/list-rows.postgres.ts';
-import { defineList, type ListPage } from '../route/lists.ts';
+import { customerFilter, defineList, type ListPage } from '../route/lists.ts';
 import { earliestHour, hourFilter, type Near } from '../subscriptions/subscription-filters.ts';
 import {
   type SubscriptionRow,

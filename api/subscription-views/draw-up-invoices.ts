@@ -199,7 +199,7 @@ export const drawUpQuoted = async (
     readonly now: Instant;
   },
 ): Promise<readonly InvoiceAhead[]> => {
-  const rows = { externalId: '', oneTimeRows: new Map(), ofUsage: [], failure: undefined };
+  const rows = { externalIds: [], oneTimeRows: new Map(), ofUsage: [], failure: undefined };
   const parts = [...Map.groupBy(lines, ({ part }) => part)].map(([part, own]): RatedPart => {
     const goesOn = goesOnAfter(part.dueAt);
     return { ...rows, subscription, part, goesOn, known: own.map(({ line }) => line) };

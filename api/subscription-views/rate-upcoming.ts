@@ -28,7 +28,7 @@ export type RateUpcomingPorts = {
 
 export type UpcomingPart = {
   readonly subscription: UpcomingSubscription;
-  readonly externalId: string;
+  readonly externalIds: readonly string[];
   readonly part: DuePart;
   /** By id. */
   readonly oneTimeRows: ReadonlyMap<string, OneTimeRow>;
@@ -75,7 +75,7 @@ const billableOf = (parts: readonly UpcomingPart[], versions: readonly VersionRo
   );
   return parts.map((ahead) => ({
     ahead,
-    result: attempt(() => read(rowOf(ahead.subscription, ahead.externalId, ahead.part))),
+    result: attempt(() => read(rowOf(ahead.subscription, ahead.externalIds, ahead.part))),
   }));
 };
 

@@ -1,9 +1,8 @@
 /** Subscriptions that have or had a trial, by its end. */
 import { type TrialStatus, trialStatuses } from '#schemas/subscription-views.ts';
-import { customerFilter } from '../customers/customers.postgres.ts';
 import type { Db } from '../route/define-route.ts';
 import { listRows } from '../route/list-rows.postgres.ts';
-import { defineList, type ListPage } from '../route/lists.ts';
+import { customerFilter, defineList, type ListPage } from '../route/lists.ts';
 import { earliestHour, hourFilter, type Near, planFilter } from '../subscriptions/subscription-filters.ts';
 import {
   type SubscriptionRow,

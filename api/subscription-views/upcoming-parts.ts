@@ -97,12 +97,16 @@ export const lastDueParts = (
 export type UpcomingSubscription = Pick<Subscription, 'id' | 'customerId' | 'currency' | 'cycle' | 'planNames'>;
 
 /** As the row that the part will be, once it is written down. */
-export const rowOf = (subscription: UpcomingSubscription, externalId: string, part: DuePart): PeriodRow => ({
+export const rowOf = (
+  subscription: UpcomingSubscription,
+  externalIds: readonly string[],
+  part: DuePart,
+): PeriodRow => ({
   id: periodIdOf(subscription.id, part),
   item: part.item,
   subscription_id: subscription.id,
   customer_id: subscription.customerId,
-  external_id: externalId,
+  external_ids: externalIds,
   plan_version_id: part.planVersionId,
   currency: subscription.currency,
   span_start: new Date(part.span.start),

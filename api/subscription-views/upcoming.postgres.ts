@@ -1,10 +1,12 @@
 /** What it takes to rate what of subscriptions lies ahead: rows of PostgreSQL, as the rater reads them. */
+
 import {
   type BilledPartRow,
   billedPartColumns,
   billedPartFromRow,
   writtenParts,
 } from '#platform/stores/billed-parts.postgres.ts';
+import { externalIdsOf } from '#platform/stores/customer-names.ts';
 import { oneTimeChargesColumn } from '#platform/stores/subscription-terms.postgres.ts';
 import { isId } from '#schemas/ids.ts';
 import type { Instant } from '#schemas/period.ts';
@@ -27,10 +29,10 @@ type PinnedRow = {
   definition: unknown;
 };
 
-type CutRow = { id: string; cut_until: Date | null; external_id: string; one_time_charges: OneTimeCharge[] | null };
+type CutRow = { id: string; cut_until: Date | null; external_ids: string[]; one_time_charges: OneTimeCharge[] | null };
 
 export type CutSubscription = CutTime & {
-  readonly externalId: string;
+  readonly externalIds: readonly string[];
   /** What its one-time charges are charged by. */
   /** By id. */
   readonly oneTimeRows: ReadonlyMap<string, OneTimeRow>;
@@ -88,7 +90,7 @@ export const upcomingReader = {
     subscriptions: readonly { readonly id: string; readonly startedAt: Instant }[],
   ): Promise<ReadonlyMap<string, CutSubscription>> => {
     const { rows } = await db.query<CutRow>(
-      `SELECT s.id, s.cut_until, c.external_id, ${oneTimeChargesColumn}
+      `SELECT s.id, s.cut_until, ${externalIdsOf('c')} AS external_ids, ${oneTimeChargesColumn}
        FROM subscriptions s JOIN customers c ON c.id = s.customer_id
        WHERE s.organization_id = $1 AND s.id = ANY ($2)`,
       [db.organizationId, subscriptions.map(({ id }) => id)],
@@ -109,7 +111,7 @@ export const upcomingReader = {
           written: written.get(row.id) ?? [],
           oneTimeCharges: row.one_time_charges ?? [],
           oneTimeRows: rowsById,
-          externalId: row.external_id,
+          externalIds: row.external_ids,
         },
       ]),
     );

@@ -14,27 +14,27 @@ type Terms = SubscriptionTerms & UpcomingSubscription;
 export const aheadOf = (
   subscription: Terms,
   schedulesOf: SchedulesOf,
-  rows: Pick<CutSubscription, 'externalId' | 'oneTimeRows'>,
+  rows: Pick<CutSubscription, 'externalIds' | 'oneTimeRows'>,
   parts: readonly DuePart[],
 ): UpcomingPart[] => {
   const known = new Map<number, boolean>();
   return parts.map((part) => {
     const goesOn = known.get(part.dueAt) ?? goesOnAfter(subscription, schedulesOf, part.dueAt);
     known.set(part.dueAt, goesOn);
-    const { externalId, oneTimeRows } = rows;
-    return { subscription, externalId, oneTimeRows, part, goesOn };
+    const { externalIds, oneTimeRows } = rows;
+    return { subscription, externalIds, oneTimeRows, part, goesOn };
   });
 };
 
 /** What was carried over. */
 export const waitingPart = (
   subscription: UpcomingSubscription,
-  { externalId, oneTimeRows }: Pick<CutSubscription, 'externalId' | 'oneTimeRows'>,
+  { externalIds, oneTimeRows }: Pick<CutSubscription, 'externalIds' | 'oneTimeRows'>,
   waiting: WaitingPart,
   schedulesOf: SchedulesOf,
 ): UpcomingPart => ({
   subscription,
-  externalId,
+  externalIds,
   oneTimeRows,
   part: duePartOf(waiting, schedulesOf),
   goesOn: false,
@@ -54,7 +54,7 @@ export const waitingParts = async (
     subscriptions.map(({ id }) => id),
   );
   return subscriptions.flatMap((subscription) => {
-    const rows = { externalId: cuts.get(subscription.id)?.externalId ?? '', oneTimeRows: found.oneTimeRows };
+    const rows = { externalIds: cuts.get(subscription.id)?.externalIds ?? [], oneTimeRows: found.oneTimeRows };
     return (found.parts.get(subscription.id) ?? []).map((part) => waitingPart(subscription, rows, part, schedulesOf));
   });
 };

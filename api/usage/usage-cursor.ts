@@ -9,7 +9,11 @@ import { type Cursors, cursorCharsMax } from '../route/cursors.ts';
 import type { SettledUsage, Texts } from './usage-asked.ts';
 
 type UsagePlace = { readonly windowStart: Instant | null; readonly group: readonly (string | null)[] };
-type UsageMoment = SettledUsage & { readonly meterVersion: number };
+type UsageMoment = SettledUsage & {
+  readonly meterVersion: number;
+  /** How many renames there had been: of names that customers were given since, usage is not theirs on these pages. */
+  readonly renames: number;
+};
 export type UsagePosition = { readonly moment: UsageMoment; readonly after: UsagePlace };
 
 /** What of a query a page may change: how many rows, in which form, and with what beside. */
@@ -28,9 +32,9 @@ const positionBytesMax = Math.floor(cursorCharsMax / 4) * 3 - 64;
 
 /** Undefined where a text by which was grouped is too long to go on behind. */
 export const usageCursor = (cursors: Cursors, scope: string, { moment, after }: UsagePosition): string | undefined => {
-  const { period, watermark, meterVersion } = moment;
+  const { period, watermark, meterVersion, renames } = moment;
   const position = {
-    value: JSON.stringify([period.start, period.end, watermark.toString(), meterVersion]),
+    value: JSON.stringify([period.start, period.end, watermark.toString(), meterVersion, renames]),
     id: JSON.stringify([after.windowStart, ...after.group]),
   };
   return Buffer.byteLength(JSON.stringify([position.value, position.id])) > positionBytesMax
@@ -43,8 +47,10 @@ export const readUsageCursor = (cursors: Cursors, scope: string, cursor: string)
   const position = cursors.read(scope, cursor);
   if (!position) return undefined;
   // Under our own code it is what `usageCursor` wrote.
-  const [start, end, watermark, meterVersion] = JSON.parse(position.value) as [Instant, Instant, string, number];
+  type Value = [Instant, Instant, string, number, number?];
+  // One of a release before customers were renamed has no number of renames.
+  const [start, end, watermark, meterVersion, renames = 0] = JSON.parse(position.value) as Value;
   const [windowStart, ...group] = JSON.parse(position.id) as [Instant | null, ...(string | null)[]];
   const period: Period = periodOf(start, end);
-  return { moment: { period, watermark: BigInt(watermark), meterVersion }, after: { windowStart, group } };
+  return { moment: { period, watermark: BigInt(watermark), meterVersion, renames }, after: { windowStart, group } };
 };

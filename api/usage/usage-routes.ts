@@ -6,7 +6,6 @@ import { MeterId } from '#schemas/http/meters.ts';
 import { SubscriptionId } from '#schemas/http/subscriptions.ts';
 import { CustomerUsage, MeterUsage, MeterUsageQuery, SubscriptionUsage, UsageSpan } from '#schemas/http/usage.ts';
 import { formatInstant } from '#schemas/instant.ts';
-import { usageNames } from '#schemas/names.ts';
 import { formatPeriod, type Instant, intersect, monthOf, type Period } from '#schemas/period.ts';
 import { chargeFromJson, chargeJsonIn } from '#schemas/plan.ts';
 import { type MeterVersion, meterOf } from '#schemas/stored-meter.ts';
@@ -17,12 +16,14 @@ import type { LiveUsage } from '../../rater/live/live-usage.ts';
 import type { UsageWay } from '../../rater/totals/read-usage.ts';
 import type { CatalogStore } from '../catalog/catalog.postgres.ts';
 import type { Meter as CatalogMeter } from '../catalog/meters.postgres.ts';
+import type { CustomerNames } from '../customers/customer-names.postgres.ts';
 import type { CustomerStore } from '../customers/customers.postgres.ts';
 import type { Cursors } from '../route/cursors.ts';
 import type { Db, Routes } from '../route/define-route.ts';
 import { found } from '../route/resource-fields.ts';
 import type { Subscription, SubscriptionStore } from '../subscriptions/subscriptions.postgres.ts';
 import { limitsOf } from './limits.ts';
+import { mergeAllNames, mergedMax, mergeOwnNames, type NamesAsked, type UsageNames } from './merge-names.ts';
 import { quantitiesAt } from './newest-quantities.ts';
 import type { ReadUsage } from './usage.clickhouse.ts';
 import {
@@ -45,6 +46,7 @@ export type UsagePorts = {
   readonly cursors: Cursors;
   readonly readUsage: ReadUsage;
   readonly liveUsage: LiveUsage;
+  readonly usageNames: UsageNames;
   readonly readWatermark: ReadWatermark;
   readonly recentWatermark: RecentWatermark;
 };
@@ -52,7 +54,16 @@ export type UsagePorts = {
 /** A query that its own reader judges. */
 const anyQuery = Type.Object({}, { additionalProperties: true });
 
-const rowsJson = (rows: readonly UsageRow[], { period, windowStarts, groupBy }: UsageAsked) => {
+/** By the names that groups go by. */
+type KnownCustomers = ReadonlyMap<string, CustomerNames>;
+
+const customerJson = (known: KnownCustomers, name: string | null | undefined) => {
+  const customer = known.get(name ?? '');
+  return customer ? { id: customer.id, external_id: customer.externalId } : null;
+};
+
+const rowsJson = (rows: readonly UsageRow[], { period, windowStarts, groupBy }: UsageAsked, known: KnownCustomers) => {
+  const place = groupBy.indexOf('customer_id');
   const starts = windowStarts ?? [period.start];
   const ends = new Map(starts.map((start, index) => [start, starts[index + 1] ?? period.end]));
   return rows.map((row) => {
@@ -61,6 +72,7 @@ const rowsJson = (rows: readonly UsageRow[], { period, windowStarts, groupBy }: 
       window_start: formatInstant(start),
       window_end: formatInstant(ends.get(start) ?? period.end),
       group: Object.fromEntries(groupBy.map((name, index) => [name, row.group[index] ?? null])),
+      ...(place >= 0 && { customer: customerJson(known, row.group[place]) }),
       quantity: row.quantity,
       events: row.events,
       unmeasured_events: row.unmeasuredEvents,
@@ -75,7 +87,7 @@ const wayJson = (way: UsageWay) =>
 
 const meterUsageRoute = (
   { get }: Routes,
-  { customers, catalog, cursors, readUsage, recentWatermark }: UsagePorts,
+  { customers, catalog, cursors, readUsage, usageNames: names, recentWatermark }: UsagePorts,
 ): void => {
   /** The meter as that version of it measures. */
   const inVersion = async (db: Db, newest: CatalogMeter, number: number): Promise<MeterVersion> => {
@@ -88,9 +100,24 @@ const meterUsageRoute = (
       definition: version.definition,
     });
   };
-  const customerOf = async (db: Db, texts: Texts) => {
+  const customerOf = async (db: Db, texts: Texts, renames: number) => {
     const id = texts.get('customer_id');
-    return id === undefined ? undefined : found(await customers.customerNames(db, id), 'CUSTOMER_NOT_FOUND');
+    return id === undefined ? undefined : found(await customers.customerNames(db, id, renames), 'CUSTOMER_NOT_FOUND');
+  };
+  const mergedNames = async (db: Db, asked: NamesAsked, customer: CustomerNames | undefined) => {
+    const ports = { usageNames: names, customers };
+    const merged = customer ? await mergeOwnNames(ports, asked, customer) : await mergeAllNames(ports, db, asked);
+    if (merged === 'too many') {
+      const message = `has more than ${mergedMax} customers in this period that events name in several ways; ask for a shorter period, or for one customer`;
+      refuseQuery([{ field: 'group_by', code: 'out_of_range', message }]);
+    }
+    return merged === 'too many' ? undefined : merged;
+  };
+  const knownIn = async (db: Db, groupBy: readonly string[], rows: readonly UsageRow[]): Promise<KnownCustomers> => {
+    const place = groupBy.indexOf('customer_id');
+    const called = new Set(place < 0 ? [] : rows.flatMap(({ group }) => group[place] ?? []));
+    const found = called.size === 0 ? [] : await customers.customersNamed(db, [...called]);
+    return new Map(found.flatMap((one) => one.names.map((name) => [name, one] as const)));
   };
   const positionIn = (scope: string, texts: Texts, faults: Fault[]): UsagePosition | undefined => {
     const cursor = texts.get('cursor');
@@ -134,31 +161,33 @@ const meterUsageRoute = (
       const meter = await inVersion(db, newest, number);
       const asked = readUsageAsked(texts, meter, { nowMs, checked, settled: position?.moment }, faults);
       refuseQuery(faults);
-      const customer = await customerOf(db, texts);
+      const renames = position?.moment.renames ?? (await customers.renames(db));
+      const customer = await customerOf(db, texts, renames);
       const { period, watermark, windowStarts, groupBy, filter, limit, format, window, timeZone, explains } =
         asked as UsageAsked;
+      const of = { tenant: db.organizationId, watermark, meter, period };
+      const merged = groupBy.includes('customer_id') ? await mergedNames(db, { ...of, renames }, customer) : undefined;
       const { rows, way } = await readUsage.rows({
-        tenant: db.organizationId,
-        watermark,
-        meter,
-        period,
+        ...of,
+        renames,
+        ...(merged && { merged }),
         windowStarts,
         groupBy,
         filter,
-        customers: customer ? usageNames(customer.id, customer.externalId) : null,
+        customers: customer ? customer.names : null,
         after: position?.after ?? null,
         limit: limit + 1,
       });
       const shown = rows.slice(0, limit);
       const last = rows.length > limit ? shown.at(-1) : undefined;
-      const moment = { period, watermark, meterVersion: number };
+      const moment = { period, watermark, meterVersion: number, renames };
       const next = last === undefined ? null : usageCursor(cursors, scope, { moment, after: last });
       if (next === undefined) {
         const message =
           'has a text that is too long for a page to end at; ask with a higher limit, a filter, or without that group';
         refuseQuery([{ field: 'group_by', code: 'wrong_length', message }]);
       }
-      const items = rowsJson(shown, asked as UsageAsked);
+      const items = rowsJson(shown, asked as UsageAsked, await knownIn(db, groupBy, shown));
       setHeader('Millrace-Watermark', watermark.toString());
       if (next) setHeader('Millrace-Next-Cursor', next);
       if (format === 'csv') {
@@ -212,7 +241,7 @@ const customerUsageRoute = ({ get }: Routes, ports: UsagePorts): void => {
       const { period, watermark: named } = await askedSpan(ports, db, query, monthOf(hour));
       const customer = found(await store.customerNames(db, params.id), 'CUSTOMER_NOT_FOUND');
       const meters = (await catalog.allMeters(db)).map(meterOf);
-      const customers = usageNames(customer.id, customer.externalId);
+      const customers = customer.names;
       const { watermark, usage } = await quantitiesAt(ports, db, { customers, meters, period }, named);
       return {
         customer_id: customer.id,
@@ -271,7 +300,7 @@ const subscriptionUsageRoute = ({ get }: Routes, ports: UsagePorts): void => {
       });
       // As it is billed: of the span, what the plan covers.
       const covered = intersect(period, span);
-      const customers = usageNames(customer.id, customer.externalId);
+      const customers = customer.names;
       const { watermark, usage } = await quantitiesAt(ports, db, { customers, meters, period: covered }, named);
       return {
         subscription_id: subscription.id,

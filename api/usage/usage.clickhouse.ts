@@ -28,16 +28,22 @@ type QuantitiesWanted = {
   readonly period: Period;
 };
 
+/**
+ * `renames`: how many there had been of customers when the names were read. Of one such moment no two customers have a
+ * name in common, so their reads can be made together.
+ */
+export type RowsWanted = AskedUsage & { readonly renames: number };
+
 export type ReadUsage = {
   /** By meter version id; a meter without events may be missing. */
   readonly quantities: (wanted: QuantitiesWanted) => Promise<ReadonlyMap<string, Measured>>;
-  readonly rows: (wanted: AskedUsage) => Promise<UsageRead>;
+  readonly rows: (wanted: RowsWanted) => Promise<UsageRead>;
   /** Whatever is measured for rating. */
   readonly measured: (wanted: QuantityQuery) => Promise<Quantities>;
 };
 
 /** What reads share that differ in their customer only. */
-type Shape = Omit<AskedUsage, 'customers' | 'readNumbers'>;
+type Shape = Omit<RowsWanted, 'customers' | 'readNumbers'>;
 
 /** A read of many customers is still a short one, and a second one keeps the other core at work. */
 const together = { readsMax: 2, itemsMax: 50 };

@@ -10,7 +10,7 @@ export type Bindings = {
   readonly bind: (value: unknown, type: 'String' | 'Array(String)' | 'Int64' | 'UInt64' | 'Int256') => string;
   /** A placeholder for whole numbers; a long list travels in several parameters, as each has a bound. */
   readonly integers: (values: readonly number[]) => string;
-  /** The same for texts. */
+  /** The same for texts; one list that is asked for again is bound once. */
   readonly strings: (values: readonly string[]) => string;
   /** What the query over single events has to select for the properties. */
   readonly columns: () => string[];
@@ -42,6 +42,7 @@ const textChunks = (values: readonly string[]): (readonly string[])[] => {
 export const createBindings = (): Bindings => {
   const params: Record<string, unknown> = {};
   const columnByPath = new Map<string, string>();
+  const textsBound = new Map<readonly string[], string>();
   let bound = 0;
   const bind: Bindings['bind'] = (value, type) => {
     const name = `v${bound}`;
@@ -68,8 +69,12 @@ export const createBindings = (): Bindings => {
       return texts.length === 1 ? (texts[0] as string) : `arrayConcat(${texts.join(', ')})`;
     },
     strings: (values) => {
+      const before = textsBound.get(values);
+      if (before !== undefined) return before;
       const texts = textChunks(values).map((chunk) => bind(chunk, 'Array(String)'));
-      return texts.length === 1 ? (texts[0] as string) : `arrayConcat(${texts.join(', ')})`;
+      const sql = texts.length === 1 ? (texts[0] as string) : `arrayConcat(${texts.join(', ')})`;
+      textsBound.set(values, sql);
+      return sql;
     },
     columns: () =>
       [...columnByPath.values()].map(

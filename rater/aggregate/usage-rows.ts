@@ -21,12 +21,21 @@ const opaqueInstant = 'reinterpretAsInt64(occurred_at)';
 
 /**
  * Where customers are the first group and no window stands before them, a page that goes on reads none of those that
- * came before.
+ * came before. What goes by another name may stand anywhere.
  */
-const firstCustomerSql = ({ after, windowStarts, groupBy }: UsageWanted, { bind }: Bindings): string => {
+const firstCustomerSql = (
+  { after, windowStarts, groupBy, merged }: UsageWanted,
+  { bind, strings }: Bindings,
+): string => {
   const customer = windowStarts === null && groupBy[0] === 'customer_id' ? after?.group[0] : undefined;
-  return customer === undefined || customer === null ? '' : `AND customer >= ${bind(customer, 'String')}`;
+  if (customer === undefined || customer === null) return '';
+  const behind = `customer >= ${bind(customer, 'String')}`;
+  return merged ? `AND (${behind} OR customer IN ${strings(merged.names)})` : `AND ${behind}`;
 };
+
+/** The name that the group of a row's customer goes by. */
+const customerSql = ({ merged }: UsageWanted, { strings }: Bindings): string =>
+  merged ? `transform(customer, ${strings(merged.names)}, ${strings(merged.groups)}, customer)` : 'customer';
 
 /** Days as the store counts them: since 1970. */
 const dayNumbers = (days: readonly Instant[]): number[] => days.map((day) => day / dayMs);
@@ -42,7 +51,9 @@ const groupColumns = (wanted: UsageWanted, bindings: Bindings, property: (path: 
       : [`toString(transform(customer, {customers:Array(String)}, ${bindings.integers(wanted.readNumbers)}, 0))`];
   return [
     ...numbers,
-    ...wanted.groupBy.map((name) => (name === 'customer_id' ? 'CAST(customer AS Nullable(String))' : property(name))),
+    ...wanted.groupBy.map((name) =>
+      name === 'customer_id' ? `CAST(${customerSql(wanted, bindings)} AS Nullable(String))` : property(name),
+    ),
   ].map((sql, index) => `${sql} AS group_${index}`);
 };
 

@@ -5,6 +5,9 @@ import type { Instant, Period } from '#schemas/period.ts';
 
 export type TotalsUnit = 'day' | 'quarter';
 
+/** As long as one another: the customer named by the one is in the group of the other. */
+export type MergedNames = { readonly names: readonly string[]; readonly groups: readonly string[] };
+
 export type UsageWanted = {
   readonly tenant: string;
   /** The highest stream sequence that counts. The same watermark gives the same answer for ever. */
@@ -25,6 +28,11 @@ export type UsageWanted = {
   readonly readNumbers?: readonly number[];
   /** 'customer_id', which is the customer as events name it, or paths of properties. */
   readonly groupBy: readonly string[];
+  /**
+   * Where events name one customer in several ways: they are one group, which goes by one of the names. Absent where
+   * each customer is named in one way.
+   */
+  readonly merged?: MergedNames;
   /** Beside the meter's own. */
   readonly filter: Filter | null;
   /** Where the page before ended: the window and the group of its last row. */

@@ -42,7 +42,8 @@ export type PeriodRow = {
   item: string;
   subscription_id: string;
   customer_id: string;
-  external_id: string;
+  /** That the customer has or had, from the earliest on. */
+  external_ids: readonly string[];
   plan_version_id: string;
   currency: string;
   span_start: Date;
@@ -225,7 +226,7 @@ export const billableReader = (
       proration: prorationOf(whole.prorated, billing, span, row.time_zone),
       subscriptionId: row.subscription_id,
       customerId: row.customer_id,
-      customerExternalId: row.external_id,
+      customerExternalIds: row.external_ids,
       planId: whole.planId,
       planVersionId: row.plan_version_id,
       currency: storedCurrency(row.currency),

@@ -3,6 +3,7 @@
  * these are bound to.
  */
 import assert from 'node:assert/strict';
+import { externalIdsOf } from '#platform/stores/customer-names.ts';
 import type { Queryable } from '#platform/stores/postgres.ts';
 import { isId } from '#schemas/ids.ts';
 import type { RatingPolicy } from '#schemas/rated-line.ts';
@@ -31,12 +32,14 @@ type PinnedRow = {
 };
 
 const selectPeriods = (from: string, columns = '', more = ''): string => `
-SELECT p.id, p.subscription_id, p.customer_id, c.external_id, p.plan_version_id, s.currency, s.time_zone, p.span_start,
+SELECT p.id, p.subscription_id, p.customer_id, c.external_ids, p.plan_version_id, s.currency, s.time_zone, p.span_start,
   p.span_end, p.billing_start, p.billing_end, p.item, ${ratedTiming}, p.interval_unit, p.interval_count, p.counted, p.quantities,
   p.priced_at, p.usage_waived ${columns}
 FROM unnest($2::text[]) AS n (id) CROSS JOIN LATERAL (
     SELECT p.* FROM ${from} p WHERE p.organization_id = $1 AND p.id = n.id ${more} OFFSET 0
-  ) p CROSS JOIN LATERAL (SELECT c.external_id FROM customers c WHERE c.id = p.customer_id OFFSET 0) c
+  ) p CROSS JOIN LATERAL (
+    SELECT ${externalIdsOf('k')} AS external_ids FROM customers k WHERE k.id = p.customer_id OFFSET 0
+  ) c
   CROSS JOIN LATERAL (SELECT s.currency, s.time_zone FROM subscriptions s WHERE s.id = p.subscription_id OFFSET 0) s
 ORDER BY p.customer_id, p.subscription_id, p.span_start`;
 

@@ -38,6 +38,9 @@ WHERE r.organization_id = $1 AND r.kind = 'billing' AND r.id <> $2 AND (
 const customersBy = (name: 'external_id' | 'id'): string => `SELECT c.id, n.first_at, n.last_at, n.sequence
   FROM arrived n CROSS JOIN LATERAL (
     SELECT k.id FROM customers k WHERE k.organization_id = $1 AND k.${name} = n.customer OFFSET 0) c`;
+const customersByAlias = `SELECT c.customer_id, n.first_at, n.last_at, n.sequence
+  FROM arrived n CROSS JOIN LATERAL (
+    SELECT a.customer_id FROM customer_aliases a WHERE a.organization_id = $1 AND a.name = n.customer OFFSET 0) c`;
 const amended = (sequence: string): string => `SELECT e.customer, e.occurred_at, e.occurred_at, ${sequence}
   FROM amendments a CROSS JOIN LATERAL (
     SELECT v.customer, v.occurred_at FROM amended_events v WHERE v.amendment_id = a.id OFFSET 0) e
@@ -57,6 +60,8 @@ WITH arrived AS (
   ${customersBy('id')}
   UNION ALL
   ${customersBy('external_id')}
+  UNION ALL
+  ${customersByAlias}
 )
 INSERT INTO late_periods (billing_period_id, organization_id, found_at)
 SELECT DISTINCT p.id, $1, clock_timestamp()

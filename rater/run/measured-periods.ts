@@ -21,7 +21,7 @@ export type BillablePeriod = {
   readonly proration: Proration | undefined;
   readonly subscriptionId: string;
   readonly customerId: string;
-  readonly customerExternalId: string;
+  readonly customerExternalIds: readonly string[];
   readonly planId: string;
   readonly planVersionId: string;
   readonly currency: Currency;
@@ -72,7 +72,7 @@ export const periodsToMeasure = (
   }));
   const measures = measuresOf(periods, meters);
   const customersOf = new Map(
-    periods.map((period) => [period.billingPeriodId, usageNames(period.customerId, period.customerExternalId)]),
+    periods.map((period) => [period.billingPeriodId, usageNames(period.customerId, period.customerExternalIds)]),
   );
   const measured = (quantities: Quantities): MeasuredPeriod[] => {
     const usageIn = measures.usageIn(quantities);

@@ -2,7 +2,9 @@
  * What of a month is simulated for a shard of customers: their subscriptions' time as a billing run bills it, and the
  * plans that are compared.
  */
+
 import assert from 'node:assert/strict';
+import { externalIdsOf } from '#platform/stores/customer-names.ts';
 import type { Postgres, Queryable } from '#platform/stores/postgres.ts';
 import { type IntervalRow, intervalFromRow, isSameLength } from '#schemas/billing-cycle.ts';
 import { mainInterval } from '#schemas/charge-schedule.ts';
@@ -102,19 +104,21 @@ const spansOf = async (
     })),
     ...fresh.filter(({ item }) => item === planItem),
   ];
-  const names = await postgres.query<{ id: string; external_id: string }>(
-    `SELECT id, external_id FROM customers WHERE organization_id = $1 AND id = ANY ($2)
+  const names = await postgres.query<{ id: string; external_id: string; external_ids: string[] }>(
+    `SELECT id, external_id, ${externalIdsOf('customers')} AS external_ids FROM customers
+     WHERE organization_id = $1 AND id = ANY ($2)
      ORDER BY external_id COLLATE "C"`,
     [organizationId, customerIds],
   );
   const ofCustomer = Map.groupBy(spans, ({ customerId }) => customerId);
-  return names.rows.flatMap(({ id, external_id: customerExternalId }) =>
+  return names.rows.flatMap(({ id, external_id: customerExternalId, external_ids: customerExternalIds }) =>
     (ofCustomer.get(id) ?? [])
       .toSorted(bySubscription)
       .map(({ subscriptionId, customerId, currency, planVersionId, segment, span, billing, interval, timeZone }) => ({
         subscriptionId,
         customerId,
         customerExternalId,
+        customerExternalIds,
         currency: storedCurrency(currency),
         planVersionId,
         segment,

@@ -15,6 +15,7 @@ export type SubscribedSpan = {
   readonly subscriptionId: string;
   readonly customerId: string;
   readonly customerExternalId: string;
+  readonly customerExternalIds: readonly string[];
   readonly currency: Currency;
   readonly span: Period;
   /** The period of its cycle. */
@@ -61,7 +62,7 @@ const wholeParts = ({ charges, storedCharges }: Pick<Charged, 'charges' | 'store
 const periodOf = (plan: number, planOf: PlanOfSpan, of: SubscribedSpan): BillablePeriod | Unfit => {
   const charged = planOf(of);
   if (typeof charged === 'string') return charged;
-  const { span, billing, timeZone, seats, segment, subscriptionId, customerId, customerExternalId, currency } = of;
+  const { span, billing, timeZone, seats, segment, subscriptionId, customerId, customerExternalIds, currency } = of;
   const { prorated, ...charges } = charged;
   return {
     billingPeriodId: `${plan} ${subscriptionId} ${span.start} ${segment}`,
@@ -69,7 +70,7 @@ const periodOf = (plan: number, planOf: PlanOfSpan, of: SubscribedSpan): Billabl
     proration: prorationOf(prorated, billing, span, timeZone),
     subscriptionId,
     customerId,
-    customerExternalId,
+    customerExternalIds,
     currency,
     ...charges,
     part: {

@@ -7,6 +7,7 @@ import type { RatedDelta } from '#schemas/rated-delta.ts';
 import { priceStepToJson, type RatedLine, ratedLineToJson } from '#schemas/rated-line.ts';
 import { type RatingInput, ratingInputToJson } from '#schemas/rating-input.ts';
 import { lineHashesOfStored } from '../run/line-hashes.ts';
+import { inputAsRated } from '../run/names-as-rated.ts';
 import { partsOf, unmeasuredOf } from '../run/rated-rows.ts';
 
 /** A row of `rated_lines`; of whatever type its column is, as text. */
@@ -99,7 +100,8 @@ const inItsForm = (stored: StoredLine, line: RatedLine): object => {
   return isOfMonth(stored) ? rest : { billing_period_id, span, ...rest };
 };
 
-export const lineDifferences = (stored: StoredLine, { line, input }: RatedAgain): Difference[] => {
+export const lineDifferences = (stored: StoredLine, { line, input: inputNow }: RatedAgain): Difference[] => {
+  const input = inputAsRated(inputNow, stored.hashes?.input);
   const period = isOfMonth(stored) ? stored.billing : line.span;
   const recomputed = {
     subscription_id: line.subscriptionId,

@@ -193,6 +193,7 @@ export const newCustomerExample = { external_id: 'acme', name: 'Acme Inc.', curr
 export const customerExample = {
   id: exampleId('cus', 5),
   ...newCustomerExample,
+  aliases: [],
   email: null,
   address: null,
   tax_ids: [],
@@ -233,6 +234,7 @@ export const NewCustomerDocument = Type.Object(
 /** A field that is left out stays; null clears it. */
 export const CustomerPatch = Type.Object(
   {
+    external_id: Type.Optional(GivenId),
     name: Type.Optional(Name),
     email: Type.Optional(nullable(Email)),
     address: Type.Optional(nullable(Address)),
@@ -250,12 +252,16 @@ export const CustomerPatch = Type.Object(
     tax: Type.Optional(nullable(GivenTax)),
     metadata: Type.Optional(Metadata),
   },
+  { ...closed, minProperties: 1 },
+);
+export const CustomerPatchDocument = Type.Object(
+  { ...CustomerPatch.properties, external_id: Type.Optional(NewExternalId) },
   {
     ...closed,
     title: 'CustomerPatch',
     minProperties: 1,
     description:
-      'A field that is left out stays, and null clears it. Another `currency` or `time_zone` is that of subscriptions to come.',
+      'A field that is left out stays, and null clears it. With another `external_id` the one from before stays as an alias. Another `currency` or `time_zone` is that of subscriptions to come.',
     examples: [{ email: 'billing@acme.example' }],
   },
 );
@@ -272,6 +278,10 @@ const personalFields = {
 
 /** That customers did not have from the beginning. */
 const laterFields = {
+  aliases: Type.Array(ExternalId, {
+    description:
+      'External ids that it had before, from the earliest on: it is found by them, and events may bear them.',
+  }),
   language: nullable(Language),
   payment_terms: nullable(PaymentTerms),
   invoicing: InvoicingName,

@@ -37,7 +37,7 @@ const stages = {
         unchecked: count('Not held against earlier events of their key yet; takes about a second.'),
         voided: count('Made void by an amendment before an invoice counted them.'),
         replaced: count('Replaced by an amendment before an invoice counted them.'),
-        no_customer: count('No customer has their customer_id as its id or external_id.'),
+        no_customer: count('No customer has their customer_id as its id, its external_id or an alias.'),
         no_subscription: count('The customer had no subscription at their time.'),
         trial: count('Their time lies in a trial.'),
         paused: count('The subscription is paused at their time.'),

@@ -107,8 +107,17 @@ const MeterUsageRow = Type.Object(
     window_start: Instant,
     window_end: Instant,
     group: Type.Record(Type.String(), nullable(Type.String()), {
-      description: 'By the names of `group_by`; null where events have no such property.',
+      description:
+        'By the names of `group_by`; null where events have no such property. Of a customer whose events bear several names `customer_id` is one of these: its external id rather than its id.',
     }),
+    customer: Type.Optional(
+      nullable(
+        Type.Object(
+          { id: idOf('cus'), external_id: ExternalId },
+          { ...closed, title: 'UsageCustomer', description: 'Null where there is no customer of that name.' },
+        ),
+      ),
+    ),
     quantity: Type.Union([Decimal, Type.Null()], {
       description: 'Null where no event has a value, and the aggregation has none of nothing.',
     }),

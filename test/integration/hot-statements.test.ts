@@ -50,6 +50,7 @@ const expected = [
   'FROM customers',
   'customer_keys',
   'customer_counts',
+  'FROM customer_aliases',
   'FROM subscriptions',
   'FROM plan_versions',
   'FROM billing_runs',

@@ -50,6 +50,7 @@ export const apiOptions = (): ApiOptions => ({
     futureMsMax: 0,
     readUsage: nothing,
     liveUsage: nothing,
+    usageNames: nothing,
     readWatermark: nothing,
     recentWatermark: nothing,
     hashKey: nothing,

@@ -75,6 +75,8 @@ const statements: readonly string[] = [
   `INSERT INTO customer_counts (organization_id, part, current, archived)
    SELECT org, p, 4, 0 ${fromOrganizations} CROSS JOIN generate_series(0, 3) AS p`,
   `INSERT INTO customer_keys (organization_id, customer_id, wrapped) SELECT org, ${id('cus')}, '\\x00' ${from}`,
+  `INSERT INTO customer_aliases (organization_id, name, customer_id, since, number)
+   SELECT org, 'was-' || n, ${id('cus')}, ${begin}, n ${from}`,
   `INSERT INTO customer_details (organization_id, customer_id, version, digest, sealed, replaced_at)
    SELECT org, ${id('cus')}, 1, encode(sha256((org || n)::bytea), 'hex'), '\\x00', ${begin} ${from}`,
   `INSERT INTO price_overrides (id, organization_id, plan_id, charge_code, customer_id, currency, price, tiers,

@@ -80,6 +80,15 @@ const aTime = fc.oneof(
 );
 
 export const customers = ['c1', 'c2', "ç'); DROP TABLE usage_events; --`{customers:String}\\"] as const;
+/** Which of them are one customer: none, two, or all. */
+export const someMerged = fc.option(
+  fc.constantFrom(
+    { names: [customers[0]], groups: [customers[1]] },
+    { names: [customers[1]], groups: [customers[0]] },
+    { names: [customers[1]], groups: [customers[2]] },
+    { names: [customers[0], customers[2]], groups: [customers[1], customers[1]] },
+  ),
+);
 const eventNames = ['e', "f'; {events:String} `\\.*>"] as const;
 
 const aPayload = fc.record({

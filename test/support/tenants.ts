@@ -183,10 +183,12 @@ export const makeObjects = async (api: Call, externalId: string, ingest?: Call):
   const entitlements = [{ feature: feature.code, allowance: '1000' }];
   const plan = await made(api, '/v1/plans', { ...llmProPlan, entitlements });
   const customer = await made(api, '/v1/customers', {
-    external_id: externalId,
+    external_id: `${externalId} before`,
     name: 'A customer',
     email: 'someone@example.com',
   });
+  const renamed = await api('PATCH', `/v1/customers/${customer.id}`, { external_id: externalId });
+  if (renamed.status !== 200) throw new Error(`the customer was not renamed: ${JSON.stringify(renamed.body)}`);
   await made(api, '/v1/price-overrides', newPriceOverride(plan.id));
   await makePriceSources(api);
   await made(api, '/v1/tax-rates', { code: 'vat', name: 'VAT', percentage: '19', country: 'DE' });

@@ -95,6 +95,7 @@ export const useCases = new Set([
   'api/route/idempotency-key.ts',
   'api/simulations/ask-simulation.ts',
   'api/usage/coalesce-reads.ts',
+  'api/usage/merge-names.ts',
   'ingest/amendments/relay.ts',
   'invoicer/invoices/ask-tax-engine.ts',
   'ingest/fail-points.ts',

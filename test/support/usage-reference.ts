@@ -255,6 +255,8 @@ export type ReferenceWanted = {
   readonly windowStarts: readonly number[] | null;
   readonly customers: readonly string[] | null;
   readonly groupBy: readonly string[];
+  /** Names that are of the customer which the group goes by. */
+  readonly merged?: { readonly names: readonly string[]; readonly groups: readonly string[] };
   readonly filter: Filter | null;
 };
 
@@ -287,8 +289,12 @@ export const referenceUsage = (
   const counted = events.filter(
     (event) => isCounted(one, event, wanted.filter) && (!customers || customers.includes(event.customer)),
   );
+  const called = (customer: string): string => {
+    const place = wanted.merged?.names.indexOf(customer) ?? -1;
+    return wanted.merged?.groups[place] ?? customer;
+  };
   const groupOf = ({ customer, properties }: ReferenceEvent): (string | null)[] =>
-    groupBy.map((name) => (name === 'customer_id' ? customer : (properties.get(name) ?? null)));
+    groupBy.map((name) => (name === 'customer_id' ? called(customer) : (properties.get(name) ?? null)));
   const groups = new Map(counted.map((event) => [JSON.stringify(groupOf(event)), groupOf(event)]));
   const starts = wanted.windowStarts ?? [period.start];
   const carries = one.meter.aggregation === 'weighted_sum';

@@ -17,7 +17,14 @@ import {
 import { type UsageRow, usageFromRows, usageStatement } from '../../../rater/aggregate/usage-query.ts';
 import type { UsageWanted } from '../../../rater/aggregate/usage-wanted.ts';
 import { freshStores } from '../../support/fresh-stores.ts';
-import { aFilter, aHistory, customers, someMeters, someWindows } from '../../support/metering-arbitraries.ts';
+import {
+  aFilter,
+  aHistory,
+  customers,
+  someMerged,
+  someMeters,
+  someWindows,
+} from '../../support/metering-arbitraries.ts';
 import { createStoreHistory } from '../../support/metering-store.ts';
 import { databasePassword } from '../../support/pipeline.ts';
 import { scaled } from '../../support/scale.ts';
@@ -62,6 +69,7 @@ it('[I13] usage in windows and groups is that of the events one by one, for ever
   const aWanted = fc.record({
     windows: someWindows,
     groupBy: fc.constantFrom<string[]>([], ['customer_id'], ['n'], ['customer_id', 'a.b'], ['odd name', 'customer_id']),
+    merged: someMerged,
     filter: fc.option(aFilter),
     only: fc.option(fc.constantFrom<string[]>(['c1'], [customers[2]], ['c1', 'c2'])),
     limit: fc.constantFrom(3, 10_000),
@@ -74,9 +82,9 @@ it('[I13] usage in windows and groups is that of the events one by one, for ever
     async (history, meters, questions) => {
       const tenant = await store(history);
       for (const one of meters) {
-        const { windows, groupBy, filter, only, limit, watermarkBehind } = questions.next().value;
+        const { windows, groupBy, merged, filter, only, limit, watermarkBehind } = questions.next().value;
         const watermark = Math.max(0, history.messages.length - watermarkBehind);
-        const asked: ReferenceWanted = { ...windows, customers: only, groupBy, filter };
+        const asked: ReferenceWanted = { ...windows, ...(merged && { merged }), customers: only, groupBy, filter };
         const rows = await readUsage({ ...asked, tenant, watermark: BigInt(watermark), meter: one.meter, limit });
         const expected = referenceUsage(one, standing(history.events, history.voids, watermark), asked);
         expect(rows, JSON.stringify({ ...asked, meter: one.meter, watermark })).toEqual(expected);

@@ -14,7 +14,7 @@ import { createReadMeterUsage, type UsageRead } from '../../../rater/totals/read
 import type { AskedUsage } from '../../../rater/totals/total-days.ts';
 import { createTotals } from '../../../rater/totals/totals.clickhouse.ts';
 import { freshStores } from '../../support/fresh-stores.ts';
-import { aFilter, aLongHistory, someMeters, someWindows } from '../../support/metering-arbitraries.ts';
+import { aFilter, aLongHistory, someMerged, someMeters, someWindows } from '../../support/metering-arbitraries.ts';
 import { createStoreHistory } from '../../support/metering-store.ts';
 import { databasePassword } from '../../support/pipeline.ts';
 import { scaled } from '../../support/scale.ts';
@@ -87,6 +87,7 @@ it('[I29] usage from totals is that of the events one by one', async () => {
   const aWanted = fc.record({
     windows: fc.oneof(someWindows, { weight: 2, arbitrary: fc.constantFrom(...wideWindows) }),
     groupBy: fc.constantFrom<string[]>([], ['customer_id'], ['n'], ['customer_id', 'a.b'], ['odd name', 'customer_id']),
+    merged: someMerged,
     filter: fc.option(aFilter, { freq: 1 }),
     watermarkBehind: fc.oneof(fc.constant(0), fc.nat(20)),
     limit: fc.constantFrom(25, 10_000),
@@ -113,9 +114,9 @@ it('[I29] usage from totals is that of the events one by one', async () => {
       days += await keep(kept.slice(0, kept.length / 2), history.messages.length);
       if (cut % 3 === 0) await clickhouse.command({ query: 'OPTIMIZE TABLE usage_totals FINAL' });
       for (const [index, one] of [...meters, ...meters].entries()) {
-        const { windows, groupBy, filter, watermarkBehind, limit } = questions.next().value;
+        const { windows, groupBy, merged, filter, watermarkBehind, limit } = questions.next().value;
         const watermark = Math.max(0, history.messages.length - watermarkBehind);
-        const asked: ReferenceWanted = { ...windows, customers: null, groupBy, filter };
+        const asked: ReferenceWanted = { ...windows, ...(merged && { merged }), customers: null, groupBy, filter };
         const meter = (kept[index % kept.length] as KeptMeter).meter;
         const wanted = { ...asked, tenant, watermark: BigInt(watermark), meter, limit, after: null };
         const { rows, way } = await readPages(wanted);

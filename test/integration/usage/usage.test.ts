@@ -192,17 +192,20 @@ describe('usage of a meter', () => {
     const answer = await get(`/v1/meters/tokens/usage?${span}&group_by=customer_id,model&format=csv&limit=4`);
     expect(answer.headers.get('content-type')).toBe('text/csv; charset=utf-8');
     expect(answer.headers.get('millrace-watermark')).toBe((await usage(span)).watermark);
+    const [acme, globex] = await Promise.all(
+      ['acme', 'globex'].map(async (name) => `${(await get(`/v1/customers/${name}`)).body.id},${name}`),
+    );
     expect(answer.body.split('\r\n')).toEqual([
-      'window_start,window_end,customer_id,model,quantity,events,unmeasured_events',
-      "2026-10-24T22:00:00.000Z,2026-10-26T23:00:00.000Z,acme,'=1+1,7,1,0",
-      '2026-10-24T22:00:00.000Z,2026-10-26T23:00:00.000Z,acme,a,10.1,2,0',
-      '2026-10-24T22:00:00.000Z,2026-10-26T23:00:00.000Z,acme,b,0.2,2,1',
-      '2026-10-24T22:00:00.000Z,2026-10-26T23:00:00.000Z,globex,,1000,1,0',
+      'window_start,window_end,customer_id,model,quantity,events,unmeasured_events,customer.id,customer.external_id',
+      `2026-10-24T22:00:00.000Z,2026-10-26T23:00:00.000Z,acme,'=1+1,7,1,0,${acme}`,
+      `2026-10-24T22:00:00.000Z,2026-10-26T23:00:00.000Z,acme,a,10.1,2,0,${acme}`,
+      `2026-10-24T22:00:00.000Z,2026-10-26T23:00:00.000Z,acme,b,0.2,2,1,${acme}`,
+      `2026-10-24T22:00:00.000Z,2026-10-26T23:00:00.000Z,globex,,1000,1,0,${globex}`,
       '',
     ]);
     const cursor = answer.headers.get('millrace-next-cursor');
     const rest = await get(`/v1/meters/tokens/usage?${span}&group_by=customer_id,model&format=csv&cursor=${cursor}`);
-    expect(rest.body.endsWith(',globex,"a,""b""\r\nc",3,1,0\r\n')).toBe(true);
+    expect(rest.body.endsWith(`,globex,"a,""b""\r\nc",3,1,0,${globex}\r\n`)).toBe(true);
   });
 });
 

@@ -156,7 +156,7 @@ const toRow = (tables: Tables, period: PeriodRecord): PeriodRow => {
     item: part.item,
     subscription_id: period.subscriptionId,
     customer_id: period.customerId,
-    external_id: customer?.externalId ?? '',
+    external_ids: [customer?.externalId ?? ''],
     plan_version_id: part.planVersionId,
     currency: 'USD',
     span_start: new Date(part.span.start),

@@ -108,9 +108,10 @@ describe('[I34] a text that stands for an object', () => {
   });
 
   it('names no two customers of an event: an external id that is an id is that id', () => {
-    expect(usageNames(`cus_${hex}`, 'acme')).toEqual([`cus_${hex}`, 'acme']);
+    expect(usageNames(`cus_${hex}`, ['acme'])).toEqual([`cus_${hex}`, 'acme']);
     const other = newId('cus');
-    expect(usageNames(`cus_${hex}`, other)).toEqual([`cus_${hex}`]);
-    expect(usageNames(`cus_${hex}`, `sub_${hex}`)).toEqual([`cus_${hex}`, `sub_${hex}`]);
+    expect(usageNames(`cus_${hex}`, [other])).toEqual([`cus_${hex}`]);
+    expect(usageNames(`cus_${hex}`, [`sub_${hex}`])).toEqual([`cus_${hex}`, `sub_${hex}`]);
+    expect(usageNames(`cus_${hex}`, ['old', other, 'new'])).toEqual([`cus_${hex}`, 'old', 'new']);
   });
 });

@@ -45,7 +45,7 @@ describe('a resource', () => {
       ...['id', 'organization_id', 'external_id', 'name', 'metadata', 'personal'],
       ...['version', 'created_at', 'updated_at'],
     ];
-    const { columns, earlier = [] } = auditedObjects.customer;
+    const { columns, earlier = [], children } = auditedObjects.customer;
     const third = [...first, 'currency', 'time_zone'];
     const life = ['language', 'payment_days', 'invoicing', 'parent_id', 'archived_at', 'erased_at', 'test_clock_id'];
     const issuing = ['issuing_entity_id', 'invoice_defaults'];
@@ -54,6 +54,7 @@ describe('a resource', () => {
       ...['tax_treatment', 'tax_exemption_reason', 'tax_rate_ids'],
     ];
     expect(earlier.map((form) => Object.keys(form.columns))).toEqual([
+      [...third, ...life, ...issuing, ...taxes, 'minimum_invoice_amounts'],
       [...third, ...life, ...issuing, ...taxes],
       [...third, ...life, ...issuing],
       [...third, ...life],
@@ -62,5 +63,9 @@ describe('a resource', () => {
       first,
     ]);
     expect(Object.keys(columns)).toEqual([...third, ...life, ...issuing, ...taxes, 'minimum_invoice_amounts']);
+    expect([children, ...earlier.map((form) => form.children)].map((rows) => rows.map(({ table }) => table))).toEqual([
+      ['customer_aliases'],
+      ...earlier.map(() => []),
+    ]);
   });
 });

@@ -39,6 +39,23 @@ describe('usage as CSV', () => {
     );
   });
 
+  it('tells in the last columns which customer a group is', () => {
+    const customer = { id: 'cus_1', external_id: '=acme' };
+    expect(
+      usageCsv(
+        ['customer_id'],
+        [
+          { ...row(null), customer },
+          { ...row(null), customer: null },
+        ],
+      ),
+    ).toBe(
+      'window_start,window_end,customer_id,quantity,events,unmeasured_events,customer.id,customer.external_id\r\n' +
+        "2026-01-01T00:00:00Z,2026-02-01T00:00:00Z,,-1.5,2,0,cus_1,'=acme\r\n" +
+        '2026-01-01T00:00:00Z,2026-02-01T00:00:00Z,,-1.5,2,0,,\r\n',
+    );
+  });
+
   it('guards the names of columns too', () => {
     expect(usageCsv(['=1', 'a,b'], [])).toBe(
       'window_start,window_end,\'=1,"a,b",quantity,events,unmeasured_events\r\n',

@@ -5,7 +5,7 @@ import { readUsageCursor, scopeOf, type UsagePosition, usageCursor } from '../..
 const cursors = createCursors('p'.repeat(32));
 const texts = (...entries: [string, string][]) => new Map(entries);
 const position: UsagePosition = {
-  moment: { period: { start: 1, end: 2 }, watermark: 2n ** 62n, meterVersion: 3 },
+  moment: { period: { start: 1, end: 2 }, watermark: 2n ** 62n, meterVersion: 3, renames: 4 },
   after: { windowStart: 1, group: ['a', null, '', '"\\\u{1f600}'] },
 };
 const scope = scopeOf('org_1', 'mtr_1', texts(['window', 'day'], ['group_by', 'a,b']));

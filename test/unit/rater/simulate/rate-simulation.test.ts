@@ -45,6 +45,7 @@ const spansOf = (month: { start: number; end: number }): SubscribedSpan[] =>
     subscriptionId: customerId.replace('cus', 'sub'),
     customerId,
     customerExternalId: customerId,
+    customerExternalIds: [customerId],
     currency: 'USD',
     span: month,
     billing: month,

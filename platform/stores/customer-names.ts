@@ -1,0 +1,16 @@
+/** SQL of what customers are called by: ids, and the external ids that they have or had. All texts are ours. */
+import { isId } from '#schemas/ids.ts';
+
+/** Of the row `c` of a customer: its external ids, in the order in which it was given them. */
+export const externalIdsOf = (c: string, until?: string): string => `coalesce(nullif(ARRAY(
+    SELECT a.name FROM customer_aliases a WHERE a.organization_id = ${c}.organization_id AND a.customer_id = ${c}.id
+      ${until === undefined ? '' : `AND a.number <= ${until}`} ORDER BY a.number), '{}'), ARRAY[${c}.external_id])`;
+
+/** The id of who has the external id, or had it; `name` and `organization` are the SQL of these. */
+export const customerIdOf = (name: string, organization = '$1'): string => `coalesce(
+    (SELECT n.id FROM customers n WHERE n.organization_id = ${organization} AND n.external_id = ${name}),
+    (SELECT n.customer_id FROM customer_aliases n WHERE n.organization_id = ${organization} AND n.name = ${name}))`;
+
+/** The id of the customer that the text of a parameter stands for: an id by its form, any other text is a name. */
+export const customerNamed = (text: string, parameter: string): string =>
+  isId('cus', text) ? parameter : customerIdOf(parameter);
