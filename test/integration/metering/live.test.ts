@@ -129,6 +129,7 @@ it('[I13] usage that is brought up is that which is measured anew, at every wate
 }, 300_000);
 
 it('[I13] whoever asks while it is brought up has what was stored at the watermark of the answer', async () => {
+  let moved = 0;
   const property = fc.asyncProperty(aLongHistory, aWanted, async (history, wanted) => {
     const live = liveUsage({ renewedMs: -1, oldestMs: 40 });
     let tenant = await store({ ...history, messages: history.messages.slice(0, 20) });
@@ -148,9 +149,11 @@ it('[I13] whoever asks while it is brought up has what was stored at the waterma
         tenant = await store({ ...history, messages: history.messages.slice(at, at + 9) }, tenant);
     };
     await Promise.all([storing(), asking(['whole', 'other']), asking(['whole', 'first half']), asking(['other'])]);
-    expect(new Set(seen).size).toBeGreaterThan(1);
+    moved += new Set(seen).size - 1;
   });
   await fc.assert(property, { numRuns: scaled(2), endOnFailure: true });
+  // Else nothing would have been brought up while somebody asked.
+  expect(moved).toBeGreaterThan(0);
 }, 300_000);
 
 const aMeter = (of: Partial<Measure['meter']>): Measure =>
