@@ -26,13 +26,13 @@ const at = (rate) => ({
 
 export const options = {
   scenarios: {
-    reads: { ...at(Number(__ENV.RATE || 10)), exec: 'read' },
+    reads: { ...at(Number(__ENV.RATE || 200)), exec: 'read' },
     events: { ...at(Number(__ENV.EVENTS_PER_SECOND || 1000) / batch), exec: 'send' },
   },
   thresholds: {
     'http_req_failed{scenario:reads}': ['rate==0'],
     'http_req_failed{scenario:events}': ['rate==0'],
-    'http_req_duration{scenario:reads}': [`p(99)<${__ENV.P99_MS || 500}`],
+    'http_req_duration{scenario:reads}': [`p(99)<${__ENV.P99_MS || 150}`],
     checks: ['rate==1'],
     'dropped_iterations{scenario:reads}': ['rate<1'],
   },

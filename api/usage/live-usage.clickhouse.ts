@@ -6,7 +6,7 @@ import type { StatementRow } from '../../rater/aggregate/quantity-query.ts';
 import { createLiveUsage, type LivePorts, type LiveUsage } from '../../rater/live/live-usage.ts';
 
 const limits = {
-  renewedMs: 250,
+  renewedMs: 350,
   oldestMs: 700,
   idleMs: 30_000,
   // About a kilobyte each.
@@ -24,7 +24,7 @@ export const createLiveUsageOf = (clickhouse: ClickHouseClient, report: LivePort
         readRows<StatementRow>(clickhouse, {
           query: statement.query,
           params: statement.params,
-          settings: { ...('settings' in statement && statement.settings), max_execution_time: queryMsMax / 1000 },
+          settings: { ...statement.settings, max_execution_time: queryMsMax / 1000 },
         }),
       ),
     elapsedMs: stopwatch(),

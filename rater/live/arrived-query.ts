@@ -30,6 +30,7 @@ export type ArrivedWanted = {
 export type ArrivedStatement = {
   readonly query: string;
   readonly params: Readonly<Record<string, unknown>>;
+  readonly settings: Readonly<Record<string, number>>;
   readonly measures: readonly Measure[];
   readonly fragments: readonly (Fragment | undefined)[];
 };
@@ -51,6 +52,9 @@ export const mergeableOf = (measure: Measure): Fragment | undefined => {
   const fragment = fragmentOf(measure.meter, { counted: '', value: '' }, { start: '', end: '' });
   return fragment.merge && fragment;
 };
+
+/** They read little, several times a second: what a second thread takes to begin is more than it does. */
+const settings = { max_threads: 1 } as const;
 
 const eventsOf = (measures: readonly Measure[]): string[] => [...new Set(measures.map(({ meter }) => meter.event))];
 
@@ -105,6 +109,7 @@ GROUP BY customer, minute`;
       events: eventsOf(measures),
       ...bindings.params(),
     },
+    settings,
     measures,
     fragments,
   };
@@ -123,6 +128,7 @@ SELECT DISTINCT customer FROM usage_voids
 WHERE tenant = {tenant:String} AND event IN {events:Array(String)}
   AND void_sequence > {after:UInt64} AND void_sequence <= {watermark:UInt64} AND row_sequence <= {after:UInt64}`,
   params: { tenant, after: after.toString(), watermark: watermark.toString(), events: eventsOf(measures) },
+  settings,
 });
 
 /** What came of one customer's name within a minute, by the measures of its statement. */

@@ -78,6 +78,16 @@ type KeptSpan = {
   readonly kept: Map<string, Kept>;
 };
 
+/** What has come between two watermarks, by the names of customers. */
+type Step = {
+  readonly after: bigint;
+  readonly watermark: bigint;
+  /** Keys of the measures that it tells of. */
+  readonly told: ReadonlySet<string>;
+  readonly arrived: ReadonlyMap<string, readonly Arrived[]>;
+  readonly voided: ReadonlySet<string>;
+};
+
 type Tenant = {
   readonly id: string;
   /** What is kept is of this watermark, which was the newest at `atMs`. */
@@ -87,7 +97,11 @@ type Tenant = {
   renewing: Promise<void> | undefined;
   readonly spansByName: Map<string, Set<KeptSpan>>;
   readonly measures: Map<string, Measure>;
+  /** The last steps, for what was measured before them and is kept only now. */
+  steps: readonly Step[];
 };
+
+const stepsMax = 16;
 
 /** A span stands under each of the names of its customer. */
 const keptOf = ({ spansByName }: Tenant): ReadonlySet<KeptSpan> =>
@@ -139,6 +153,36 @@ const resultsIn = (answers: readonly StatementAnswer[]): ReadonlyMap<string, Res
     ),
   );
 
+const take = (span: MeasuredSpan, kept: Map<string, Kept>, { minute, isOld, of }: Arrived): void => {
+  const held = holds(span.period, minute);
+  for (const { measure, more } of of) {
+    // Levels are carried into a span from all that was before it.
+    if (held === 'none' && !(readsBefore(measure.meter) && minute < span.period.end)) continue;
+    const key = measureKey(measure);
+    const before = kept.get(key);
+    if (!before) continue;
+    const after = more && !isOld && held === 'whole' ? merged(before, measure, more, span.period) : undefined;
+    if (after) kept.set(key, after);
+    else kept.delete(key);
+  }
+};
+
+/** What is kept of a span, which is of the step's earlier watermark, is of the later one then, or forgotten. */
+const stepUp = (span: MeasuredSpan, kept: Map<string, Kept>, { told, arrived, voided }: Step): void => {
+  for (const key of kept.keys()) if (!told.has(key)) kept.delete(key);
+  for (const name of span.customers) {
+    for (const one of arrived.get(name) ?? []) take(span, kept, one);
+    if (voided.has(name)) kept.clear();
+  }
+};
+
+/** The steps from a watermark to that which a tenant has; undefined where they are not all there. */
+const stepsSince = ({ steps, watermark }: Tenant, since: bigint): readonly Step[] | undefined => {
+  if (since === watermark) return [];
+  const first = steps.findIndex(({ after }) => after === since);
+  return first < 0 || steps.at(-1)?.watermark !== watermark ? undefined : steps.slice(first);
+};
+
 export const createLiveUsage = (
   { renewedMs, oldestMs, idleMs, spansMax, measuresMax }: LiveLimits,
   { read, elapsedMs, report }: LivePorts,
@@ -177,20 +221,11 @@ export const createLiveUsage = (
     return one;
   };
 
-  const take = (tenant: Tenant, { customer, minute, isOld, of }: Arrived): void => {
-    for (const { span, kept } of tenant.spansByName.get(customer) ?? []) {
-      const held = holds(span.period, minute);
-      for (const { measure, more } of of) {
-        // Levels are carried into a span from all that was before it.
-        if (held === 'none' && !(readsBefore(measure.meter) && minute < span.period.end)) continue;
-        const key = measureKey(measure);
-        const before = kept.get(key);
-        if (!before) continue;
-        const after = more && !isOld && held === 'whole' ? merged(before, measure, more, span.period) : undefined;
-        if (after) kept.set(key, after);
-        else kept.delete(key);
-      }
-    }
+  /** What another has kept meanwhile is of the same watermark, and stays. */
+  const keep = (tenant: Tenant, span: MeasuredSpan, fresh: Map<string, Kept>, steps: readonly Step[]): void => {
+    const { kept } = keptSpan(tenant, span);
+    for (const step of steps) stepUp(span, fresh, step);
+    for (const [key, one] of fresh) if (!kept.has(key)) kept.set(key, one);
   };
 
   /** From the watermark that it has to another; what is asked for meanwhile is of the one before. */
@@ -204,11 +239,15 @@ export const createLiveUsage = (
           (await read(statement)).map((row) => arrivedFromRow(statement, row)),
         ),
       ]);
-      const told = new Set(measures.map(measureKey));
-      for (const { kept } of keptOf(tenant)) for (const key of kept.keys()) if (!told.has(key)) kept.delete(key);
-      for (const one of arrived.flat()) take(tenant, one);
-      for (const { customer } of voided)
-        for (const { kept } of tenant.spansByName.get(customer ?? '') ?? []) kept.clear();
+      const step: Step = {
+        after: tenant.watermark,
+        watermark,
+        told: new Set(measures.map(measureKey)),
+        arrived: Map.groupBy(arrived.flat(), ({ customer }) => customer),
+        voided: new Set(voided.map(({ customer }) => customer ?? '')),
+      };
+      for (const { span, kept } of keptOf(tenant)) stepUp(span, kept, step);
+      tenant.steps = [...tenant.steps, step].slice(-stepsMax);
     }
     if (watermark > tenant.watermark) tenant.watermark = watermark;
     tenant.atMs = atMs;
@@ -251,6 +290,7 @@ export const createLiveUsage = (
       renewing: undefined,
       spansByName: new Map(),
       measures: new Map(),
+      steps: [],
     };
     tenants.set(id, tenant);
     return tenant;
@@ -287,24 +327,25 @@ export const createLiveUsage = (
           });
     const quantities = quantitiesFromRows(answers);
     const results = resultsIn(answers);
-    // What was brought up meanwhile is of a later watermark than this.
-    const isKept = tenant.watermark === watermark && tenants.get(tenantId) === tenant;
+    // What was measured may have been overtaken.
+    const steps = tenants.get(tenantId) === tenant ? stepsSince(tenant, watermark) : undefined;
     const answer: LiveQuantities = {
       watermark,
       quantities: new Map(
         known.map(({ span, own }) => {
-          const target = isKept ? keptSpan(tenant, span).kept : undefined;
+          const fresh = new Map<string, Kept>();
           const measured = own.flatMap(({ measure: one, key, kept }): [string, Measured][] => {
             const found: Kept = kept ?? {
               measured: quantities.get(span.spanId)?.get(one.measureId),
               results: results.get(JSON.stringify([span.spanId, one.measureId])),
             };
-            if (target && !kept && (tenant.measures.has(key) || tenant.measures.size < measuresMax)) {
+            if (steps && !kept && (tenant.measures.has(key) || tenant.measures.size < measuresMax)) {
               tenant.measures.set(key, one);
-              target.set(key, found);
+              fresh.set(key, found);
             }
             return found.measured ? [[one.measureId, found.measured]] : [];
           });
+          if (steps) keep(tenant, span, fresh, steps);
           return [span.spanId, new Map(measured)];
         }),
       ),
