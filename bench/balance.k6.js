@@ -20,13 +20,13 @@ const at = (rate) => ({
   rate,
   timeUnit: '1s',
   duration,
-  preAllocatedVUs: 10,
-  maxVUs: 50,
+  preAllocatedVUs: 30,
+  maxVUs: 100,
 });
 
 export const options = {
   scenarios: {
-    reads: { ...at(Number(__ENV.RATE || 200)), exec: 'read' },
+    reads: { ...at(Number(__ENV.RATE || 100)), exec: 'read' },
     events: { ...at(Number(__ENV.EVENTS_PER_SECOND || 1000) / batch), exec: 'send' },
   },
   thresholds: {
