@@ -126,7 +126,7 @@ await runProcess(log, config.shutdownMsMax, async () => {
       lineEvents: createLineEvents(clickhouse),
       usageNames: createUsageNames(clickhouse),
       readUsage: createReadUsage(clickhouse, observeReads(metrics, log)),
-      liveUsage: createLiveUsageOf(clickhouse, observeLiveUsage(metrics)),
+      liveUsage: createLiveUsageOf(clickhouse, config.identityWindowDays, observeLiveUsage(metrics)),
       readWatermark,
       recentWatermark: createRecentWatermark(readWatermark, systemClock),
       lastSequence: createLastSequence(nats, config.streamName),

@@ -54,7 +54,7 @@ export const resources = {
         title: 'Events under that name lie in time that is billed',
         cause:
           'With the name its events become those of the customer, and some of them are of time that was billed to the customer without them, or is being billed now.',
-        cure: 'While a billing run is under way, try again once it has ended. Else choose another external id; or void these events, and send them anew under a name that the customer has.',
+        cure: 'While a billing run is under way, try again once it has ended. Else choose another external id, and void these events and send them anew under a name that the customer has.',
       },
       CUSTOMER_ERASED: {
         status: 409,

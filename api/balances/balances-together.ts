@@ -56,8 +56,10 @@ export const createReadBalance = (ports: ReadBalanceTogetherPorts): ReadBalance 
       );
     } catch (error) {
       if (asked.length === 1 || error instanceof UnavailableError) throw error;
-      // What is wrong with one of them the others have no part in.
-      return await Promise.allSettled(asked.map((one) => readOne(caller, one)));
+      // What is wrong with one of them the others have no part in. One by one: each takes a connection.
+      const settled: PromiseSettledResult<CustomerBalance>[] = [];
+      for (const one of asked) settled.push(...(await Promise.allSettled([readOne(caller, one)])));
+      return settled;
     }
   });
   return async (caller, name, hourMs) => {

@@ -1,5 +1,5 @@
 /** What customers are called by, as rows of PostgreSQL: ids, external ids, and those that they had before. */
-import { customerIdOf, customerNamed, externalIdsOf } from '#platform/stores/customer-names.ts';
+import { customerIdOf, customerNamed, externalIdsOf, lockNamesOf } from '#platform/stores/customer-names.ts';
 import { splitNames, usageNames } from '#schemas/names.ts';
 import type { Db } from '../route/define-route.ts';
 
@@ -10,6 +10,9 @@ export type CustomerNames = {
   /** Under which its events come, as `usageNames` has them. */
   readonly names: readonly string[];
 };
+
+/** The newest billing run, and whether one is under way. */
+export type BillingNow = { readonly newest: string | null; readonly isRunning: boolean };
 
 type NamesRow = { id: string; external_id: string; external_ids: string[] };
 const namesFromRow = ({ id, external_id, external_ids }: NamesRow): CustomerNames => ({
@@ -101,32 +104,40 @@ export const customerNameStore = {
     );
     return rows.map(namesFromRow);
   },
-  /**
-   * Whether usage of the customer is billed that occurred at the instant or later, or whether a run is under way that
-   * may be billing it.
-   */
-  usageBilled: async (db: Db, id: string, from: Date): Promise<'billed' | 'running' | 'no'> => {
-    const { rows } = await db.query<{ is_billed: boolean; is_running: boolean }>(
+  /** Whether usage of the customer is billed that occurred at the instant or later. */
+  usageBilled: async (db: Db, id: string, from: Date): Promise<boolean> => {
+    const { rows } = await db.query<{ is_billed: boolean }>(
       `SELECT EXISTS (
          SELECT 1 FROM subscriptions s JOIN billing_periods p ON p.organization_id = $1 AND p.subscription_id = s.id
          WHERE s.organization_id = $1 AND s.customer_id = $2 AND p.state = 'billed' AND p.timing = 'arrears'
-           AND p.counted IS NOT TRUE AND p.span_end > $3) AS is_billed,
-         EXISTS (SELECT 1 FROM billing_runs r WHERE r.organization_id = $1 AND r.kind = 'billing'
-           AND r.state IN ('queued', 'running')) AS is_running`,
+           AND p.counted IS NOT TRUE AND p.span_end > $3) AS is_billed`,
       [db.organizationId, id, from],
     );
-    const { is_billed: isBilled = false, is_running: isRunning = false } = rows[0] ?? {};
-    return isBilled ? 'billed' : isRunning ? 'running' : 'no';
+    return rows[0]?.is_billed ?? false;
+  },
+  /** Of a failed run, shards that had been cut before are rated and issued all the same. */
+  billingNow: async (db: Db): Promise<BillingNow> => {
+    const { rows } = await db.query<{ newest: string | null; is_running: boolean }>(
+      `SELECT (SELECT r.id FROM billing_runs r WHERE r.organization_id = $1 AND r.kind = 'billing'
+           ORDER BY r.created_at DESC, r.id DESC LIMIT 1) AS newest,
+         EXISTS (SELECT 1 FROM billing_runs r WHERE r.organization_id = $1 AND r.kind = 'billing' AND (
+           r.state IN ('queued', 'running') OR (r.state = 'failed' AND EXISTS (
+             SELECT 1 FROM billing_run_shards s WHERE s.run_id = r.id AND s.state IN ('queued', 'rated'))))
+         ) AS is_running`,
+      [db.organizationId],
+    );
+    return { newest: rows[0]?.newest ?? null, isRunning: rows[0]?.is_running ?? false };
+  },
+  /** Until the transaction ends no other rename of the organization is made, and no run begins to bill. */
+  lockNames: async (db: Db): Promise<void> => {
+    await db.query(lockNamesOf('$1'), [db.organizationId]);
   },
   /**
    * Gives a customer another external id, and keeps the one that it has as an alias; resolves with whether the name
-   * was free. Renames of an organization wait for one another. Who makes a customer of that name at the same moment
+   * was free. The names are locked. Who makes a customer of that name at the same moment
    * does not, so the name may turn out to be taken when it is written; the transaction is of no more use then.
    */
   renameCustomer: async (db: Db, id: string, externalId: string, now: Date): Promise<boolean> => {
-    await db.query("SELECT pg_advisory_xact_lock(hashtextextended('names of customers ' || $1, 0))", [
-      db.organizationId,
-    ]);
     const { rows } = await db.query<{ holder: string | null }>(`SELECT ${customerIdOf('$2')} AS holder`, [
       db.organizationId,
       externalId,

@@ -22,6 +22,7 @@ import type { Db, Routes } from '../route/define-route.ts';
 import { listJson, listSchema } from '../route/lists.ts';
 import { readMinimumAmounts } from '../route/minimum-amounts.ts';
 import { created, found, headToJson, refuseFaults, refuseIdForm, updated } from '../route/resource-fields.ts';
+import type { BillingNow } from './customer-names.postgres.ts';
 import { customerTaxJson, defaultTax, readCustomerTax, type TaxPorts } from './customer-tax.ts';
 import type { Customer, CustomerStore } from './customers.postgres.ts';
 import { type PlacePorts, placeCustomer, refuseOtherCurrency } from './place-customer.ts';
@@ -82,22 +83,33 @@ export const refuseErased = ({ erasedAt }: Customer): void => {
   if (erasedAt !== undefined) throw new FailureError('CUSTOMER_ERASED');
 };
 
-/** Gives the customer the external id that is asked for. `firstDay` is that of events which bear it already. */
+/** What was known of a name before the transaction began; `firstDay` is that of events which bear it already. */
+type NameBefore = { readonly billing: BillingNow; readonly firstDay: Instant | undefined };
+
+const refuseWhileBilling = (): never => {
+  throw new FailureError('CUSTOMER_NAME_USED', 'A billing run is under way, or was a moment ago: try again');
+};
+
+/** Gives the customer the external id that is asked for. */
 const renameCustomer = async (
   { customers }: CustomerPorts,
   db: Db,
   row: Customer,
   externalId: string,
-  firstDay: Instant | undefined,
+  before: NameBefore,
   now: Date,
 ): Promise<void> => {
   if (externalId === row.externalId) return;
   refuseIdForm(externalId, 'external_id');
-  const isNew = !row.aliases.includes(externalId);
-  const billed = isNew && firstDay !== undefined ? await customers.usageBilled(db, row.id, new Date(firstDay)) : 'no';
-  if (billed === 'billed') throw new FailureError('CUSTOMER_NAME_USED');
-  if (billed === 'running')
-    throw new FailureError('CUSTOMER_NAME_USED', 'There are events under that name, and a billing run is under way');
+  await customers.lockNames(db);
+  if (!row.aliases.includes(externalId)) {
+    const { billing, firstDay } = before;
+    // What a run bills that was under way at any moment since was not all stored when the events were asked for.
+    const { newest, isRunning } = await customers.billingNow(db);
+    if (isRunning || billing.isRunning || newest !== billing.newest) refuseWhileBilling();
+    if (firstDay !== undefined && (await customers.usageBilled(db, row.id, new Date(firstDay))))
+      throw new FailureError('CUSTOMER_NAME_USED');
+  }
   if (!(await customers.renameCustomer(db, row.id, externalId, now)))
     throw new FailureError('CUSTOMER_ALREADY_EXISTS', 'Another customer has this external_id, or had it before');
 };
@@ -185,9 +197,12 @@ export const customerRoutes = ({ get, list, change, changeAfter }: Routes, ports
       answers: { 200: WrittenCustomer },
       failures: ['CUSTOMER_NOT_FOUND', 'CUSTOMER_ERASED', 'CUSTOMER_ALREADY_EXISTS', 'CUSTOMER_NAME_USED'],
     },
-    async ({ db, body: { external_id: externalId } }) =>
-      externalId === undefined ? undefined : ports.usageNames.firstDay(db.organizationId, externalId),
-    async ({ db, params, body, nowMs, matchVersion }, firstDay) => {
+    async ({ db, body: { external_id: externalId } }): Promise<NameBefore | undefined> => {
+      if (externalId === undefined) return undefined;
+      const billing = await customers.billingNow(db);
+      return { billing, firstDay: await ports.usageNames.firstDay(db.organizationId, externalId) };
+    },
+    async ({ db, params, body, nowMs, matchVersion }, before) => {
       const row = await customerOf(ports, db, params.id, 'lock');
       matchVersion(row.version);
       refuseErased(row);
@@ -212,8 +227,8 @@ export const customerRoutes = ({ get, list, change, changeAfter }: Routes, ports
         parentId: placed.parentId,
         metadata,
       };
-      if (body.external_id !== undefined)
-        await renameCustomer(ports, db, row, body.external_id, firstDay, new Date(nowMs));
+      if (body.external_id !== undefined && before)
+        await renameCustomer(ports, db, row, body.external_id, before, new Date(nowMs));
       const next = { personal: patchedPersonal(row.personal, body), ...terms, archivedAt: row.archivedAt };
       return updated(
         'customer',

@@ -9,24 +9,33 @@ const limits = {
   renewedMs: 350,
   oldestMs: 700,
   idleMs: 30_000,
-  // About a kilobyte each.
-  spansMax: 50_000,
+  // About a kilobyte each, where they have a few measures.
+  spansMax: 20_000,
   measuresMax: 100,
+  measuredMs: 600_000,
 } as const;
 
 /** A query that takes longer is ended by the server. */
 const queryMsMax = 25_000;
 
-export const createLiveUsageOf = (clickhouse: ClickHouseClient, report: LivePorts['report']): LiveUsage =>
-  createLiveUsage(limits, {
-    read: (statement) =>
-      whileAvailable(() =>
-        readRows<StatementRow>(clickhouse, {
-          query: statement.query,
-          params: statement.params,
-          settings: { ...statement.settings, max_execution_time: queryMsMax / 1000 },
-        }),
-      ),
-    elapsedMs: stopwatch(),
-    report,
-  });
+/** `windowDays`: for so many days the identity check knows a key. */
+export const createLiveUsageOf = (
+  clickhouse: ClickHouseClient,
+  windowDays: number,
+  report: LivePorts['report'],
+): LiveUsage =>
+  createLiveUsage(
+    { ...limits, windowDays },
+    {
+      read: (statement) =>
+        whileAvailable(() =>
+          readRows<StatementRow>(clickhouse, {
+            query: statement.query,
+            params: statement.params,
+            settings: { ...statement.settings, max_execution_time: queryMsMax / 1000 },
+          }),
+        ),
+      elapsedMs: stopwatch(),
+      report,
+    },
+  );

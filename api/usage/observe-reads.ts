@@ -22,13 +22,13 @@ export const observeReads = (metrics: Metrics, log: Log): ReadPorts['report'] =>
 export const observeLiveUsage = (metrics: Metrics): LivePorts['report'] => {
   const asked = metrics.counter(
     'millrace_live_usage_spans_total',
-    'Spans of usage that balances, entitlements and usage asked for: kept and brought up, or measured from events',
+    'Spans of usage that balances and entitlements asked for: kept and brought up, or measured from events',
     ['from'],
   );
   let spans = 0;
   metrics.gaugeOf(
     'millrace_live_usage_spans',
-    'Spans of usage that are kept for balances, entitlements and usage',
+    'Spans of usage that are kept for balances and entitlements',
     () => spans,
   );
   return {

@@ -1,5 +1,5 @@
 /** Usage as it is read: of a meter in windows and groups, of a customer, of a subscription against its limits. */
-import { type Static, Type } from 'typebox';
+import { Type } from 'typebox';
 import type { Fault } from '#schemas/failures.ts';
 import { CustomerId } from '#schemas/http/customers.ts';
 import { MeterId } from '#schemas/http/meters.ts';
@@ -12,7 +12,6 @@ import { type MeterVersion, meterOf } from '#schemas/stored-meter.ts';
 import { currentPeriod, hourOf } from '#schemas/subscription-state.ts';
 import { termsAt } from '#schemas/subscription-terms.ts';
 import type { UsageRow } from '../../rater/aggregate/usage-query.ts';
-import type { LiveUsage } from '../../rater/live/live-usage.ts';
 import type { UsageWay } from '../../rater/totals/read-usage.ts';
 import type { CatalogStore } from '../catalog/catalog.postgres.ts';
 import type { Meter as CatalogMeter } from '../catalog/meters.postgres.ts';
@@ -24,7 +23,6 @@ import { found } from '../route/resource-fields.ts';
 import type { Subscription, SubscriptionStore } from '../subscriptions/subscriptions.postgres.ts';
 import { limitsOf } from './limits.ts';
 import { mergeAllNames, mergedMax, mergeOwnNames, type NamesAsked, type UsageNames } from './merge-names.ts';
-import { quantitiesAt } from './newest-quantities.ts';
 import type { ReadUsage } from './usage.clickhouse.ts';
 import {
   readMeterVersion,
@@ -45,7 +43,6 @@ export type UsagePorts = {
   readonly catalog: CatalogStore;
   readonly cursors: Cursors;
   readonly readUsage: ReadUsage;
-  readonly liveUsage: LiveUsage;
   readonly usageNames: UsageNames;
   readonly readWatermark: ReadWatermark;
   readonly recentWatermark: RecentWatermark;
@@ -211,19 +208,10 @@ const meterUsageRoute = (
   );
 };
 
-/** The watermark is undefined where none is named. */
-const askedSpan = async (
-  { readWatermark }: Pick<UsagePorts, 'readWatermark'>,
-  db: Db,
-  query: Static<typeof UsageSpan>,
-  current: Period,
-): Promise<{ readonly period: Period; readonly watermark: bigint | undefined }> => {
-  if (query.watermark !== undefined) return readUsageSpan(query, current, await readWatermark(db));
-  return { period: readUsageSpan(query, current, 0n).period, watermark: undefined };
-};
-
-const customerUsageRoute = ({ get }: Routes, ports: UsagePorts): void => {
-  const { customers: store, catalog } = ports;
+const customerUsageRoute = (
+  { get }: Routes,
+  { customers: store, catalog, readUsage, readWatermark }: UsagePorts,
+): void =>
   get(
     {
       url: '/v1/customers/:id/usage',
@@ -238,11 +226,17 @@ const customerUsageRoute = ({ get }: Routes, ports: UsagePorts): void => {
     },
     async ({ db, params, query, nowMs }) => {
       const hour = (await store.payer(db, params.id))?.clock?.now ?? nowMs;
-      const { period, watermark: named } = await askedSpan(ports, db, query, monthOf(hour));
+      const { period, watermark } = readUsageSpan(query, monthOf(hour), await readWatermark(db));
       const customer = found(await store.customerNames(db, params.id), 'CUSTOMER_NOT_FOUND');
       const meters = (await catalog.allMeters(db)).map(meterOf);
       const customers = customer.names;
-      const { watermark, usage } = await quantitiesAt(ports, db, { customers, meters, period }, named);
+      const usage = await readUsage.quantities({
+        organizationId: db.organizationId,
+        watermark,
+        customers,
+        meters,
+        period,
+      });
       return {
         customer_id: customer.id,
         external_id: customer.externalId,
@@ -257,7 +251,6 @@ const customerUsageRoute = ({ get }: Routes, ports: UsagePorts): void => {
       };
     },
   );
-};
 
 /** The plan that holds at the end of a span, or now where that lies ahead, and for how long it holds. */
 const planOver = (subscription: Subscription, period: Period, nowMs: Instant) => {
@@ -270,8 +263,10 @@ const planOver = (subscription: Subscription, period: Period, nowMs: Instant) =>
   return { planVersionId, span: { start, end: Math.min(end, ...turns.filter((turn) => turn > instant)) } };
 };
 
-const subscriptionUsageRoute = ({ get }: Routes, ports: UsagePorts): void => {
-  const { customers: store, subscriptions, catalog } = ports;
+const subscriptionUsageRoute = (
+  { get }: Routes,
+  { customers: store, subscriptions, catalog, readUsage, readWatermark }: UsagePorts,
+): void =>
   get(
     {
       url: '/v1/subscriptions/:id/usage',
@@ -288,7 +283,7 @@ const subscriptionUsageRoute = ({ get }: Routes, ports: UsagePorts): void => {
       const subscription = found(await subscriptions.subscription(db, params.id), 'SUBSCRIPTION_NOT_FOUND');
       const now = hourOf(subscription, nowMs);
       const current = currentPeriod(subscription, now);
-      const { period, watermark: named } = await askedSpan(ports, db, query, current);
+      const { period, watermark } = readUsageSpan(query, current, await readWatermark(db));
       const customer = found(await store.customerNames(db, subscription.customerId), 'CUSTOMER_NOT_FOUND');
       const { planVersionId, span } = planOver(subscription, period, now);
       const meters = await catalog.pinnedMeters(db, planVersionId);
@@ -301,7 +296,8 @@ const subscriptionUsageRoute = ({ get }: Routes, ports: UsagePorts): void => {
       // As it is billed: of the span, what the plan covers.
       const covered = intersect(period, span);
       const customers = customer.names;
-      const { watermark, usage } = await quantitiesAt(ports, db, { customers, meters, period: covered }, named);
+      const wanted = { organizationId: db.organizationId, watermark, customers, meters };
+      const usage = covered ? await readUsage.quantities({ ...wanted, period: covered }) : new Map();
       return {
         subscription_id: subscription.id,
         customer_id: subscription.customerId,
@@ -327,7 +323,6 @@ const subscriptionUsageRoute = ({ get }: Routes, ports: UsagePorts): void => {
       };
     },
   );
-};
 
 export const usageRoutes = (routes: Routes, ports: UsagePorts): void => {
   meterUsageRoute(routes, ports);

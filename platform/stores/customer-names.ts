@@ -14,3 +14,11 @@ export const customerIdOf = (name: string, organization = '$1'): string => `coal
 /** The id of the customer that the text of a parameter stands for: an id by its form, any other text is a name. */
 export const customerNamed = (text: string, parameter: string): string =>
   isId('cus', text) ? parameter : customerIdOf(parameter);
+
+/**
+ * Takes the lock of an organization's names, until the transaction ends: alone to rename, shared to begin to bill,
+ * which goes by the names that there are.
+ */
+export const lockNamesOf = (organization: string, mode: 'alone' | 'shared' = 'alone'): string =>
+  `SELECT pg_advisory_xact_lock${mode === 'shared' ? '_shared' : ''}(
+    hashtextextended('names of customers ' || ${organization}, 0))`;

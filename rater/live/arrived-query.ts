@@ -25,7 +25,12 @@ export type ArrivedWanted = {
   readonly after: bigint;
   readonly watermark: bigint;
   readonly measures: readonly Measure[];
+  /** For so many days the identity check knows a key. */
+  readonly windowDays: number;
 };
+
+/** More rows of one statement are too many to be held. */
+export const arrivedMax = 50_000;
 
 export type ArrivedStatement = {
   readonly query: string;
@@ -41,10 +46,11 @@ export type VoidedStatement = Omit<ArrivedStatement, 'measures' | 'fragments'>;
 export const minuteMs = 60_000;
 
 /**
- * The identity check knows the keys of 35 days. A repeat that comes later is left out by its first event alone where
- * both say the same day, which is then as long ago.
+ * The identity check knows the keys of its window. A repeat that comes later has no void, and is left out by its first
+ * event alone, where both say the same day. That day is so long before the repeat was received, unless events may lie
+ * in the future, as those of a sandbox may.
  */
-const recentDays = 30;
+const recentDaysOf = (windowDays: number): number => Math.max(0, Math.min(30, windowDays - 3));
 
 /** What is measured as a whole, and of which two results can be put together. */
 export const mergeableOf = (measure: Measure): Fragment | undefined => {
@@ -58,7 +64,7 @@ const settings = { max_threads: 1 } as const;
 
 const eventsOf = (measures: readonly Measure[]): string[] => [...new Set(measures.map(({ meter }) => meter.event))];
 
-const arrivedStatement = ({ tenant, after, watermark, measures }: ArrivedWanted): ArrivedStatement => {
+const arrivedStatement = ({ tenant, after, watermark, measures, windowDays }: ArrivedWanted): ArrivedStatement => {
   const bindings = createBindings();
   const columns = measures.map(({ meter }) => meterColumns(meter, bindings));
   const fragments = measures.map((measure, index) =>
@@ -83,15 +89,18 @@ const arrivedStatement = ({ tenant, after, watermark, measures }: ArrivedWanted)
         ]
       : []),
   ]);
-  // A row that was stored twice has one sequence. Whatever else is a repeat has a void, or is of long ago.
+  // A row that was stored twice has one sequence. Whatever else is a repeat has a void, or can't be told from a first
+  // event here: it is of long ago, or the replacement of an amendment, which may be in the stream twice.
   const query = `
 SELECT customer, toString(at - positiveModulo(at, ${minuteMs})) AS minute,
-  toString(countIf(is_old)) AS old, ${results.join(', ')}
+  toString(countIf(is_unsure)) AS unsure, ${results.join(', ')}
 FROM (
   SELECT customer, occurred_at, toUnixTimestamp64Milli(occurred_at) AS at,
-    occurred_at < received_at - toIntervalDay(${recentDays}) AS is_old, ${perEvent.join(', ')}
+    occurred_at < received_at - toIntervalDay(${recentDaysOf(windowDays)})
+      OR occurred_at > received_at + toIntervalDay(1) OR position(idempotency_key, '\\0') > 0 AS is_unsure,
+    ${perEvent.join(', ')}
   FROM (
-    SELECT ${['customer', 'event', 'occurred_at', 'received_at', ...bindings.columns()].join(', ')}
+    SELECT ${['customer', 'event', 'occurred_at', 'received_at', 'idempotency_key', ...bindings.columns()].join(', ')}
     FROM usage_events
     PREWHERE tenant = {tenant:String} AND event IN {events:Array(String)}
       AND stream_sequence > {after:UInt64} AND stream_sequence <= {watermark:UInt64}
@@ -99,7 +108,8 @@ FROM (
     LIMIT 1 BY event, customer, toDate(occurred_at), key_digest, stream_sequence
   )
 )
-GROUP BY customer, minute`;
+GROUP BY customer, minute
+LIMIT ${arrivedMax + 1}`;
   return {
     query,
     params: {
@@ -136,7 +146,7 @@ export type Arrived = {
   readonly customer: string;
   readonly minute: Instant;
   /** Whether some of it can't be told from repeats by itself. */
-  readonly isOld: boolean;
+  readonly isUnsure: boolean;
   readonly of: readonly {
     readonly measure: Measure;
     /** Undefined where it takes the events themselves. */
@@ -147,7 +157,7 @@ export type Arrived = {
 export const arrivedFromRow = ({ measures, fragments }: ArrivedStatement, row: StatementRow): Arrived => ({
   customer: row.customer ?? '',
   minute: Number(row.minute),
-  isOld: row.old !== '0',
+  isUnsure: row.unsure !== '0',
   of: measures.flatMap((measure, index) => {
     if (row[`arrived_${index}`] === '0') return [];
     const fragment = fragments[index];

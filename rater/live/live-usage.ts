@@ -26,6 +26,7 @@ import {
   type Arrived,
   type ArrivedStatement,
   arrivedFromRow,
+  arrivedMax,
   arrivedStatements,
   mergeableOf,
   minuteMs,
@@ -58,6 +59,10 @@ export type LiveLimits = {
   readonly spansMax: number;
   /** Of an organization; others are not kept. */
   readonly measuresMax: number;
+  /** After so long a span is measured anew: what came under an old watermark after all is in it then. */
+  readonly measuredMs: number;
+  /** For so many days the identity check knows a key. */
+  readonly windowDays: number;
 };
 
 export type LiveQuantities = { readonly watermark: bigint; readonly quantities: Quantities };
@@ -76,6 +81,8 @@ type KeptSpan = {
   readonly tenant: Tenant;
   readonly span: MeasuredSpan;
   readonly kept: Map<string, Kept>;
+  /** When the first of it was measured. */
+  readonly sinceMs: number;
 };
 
 /** What has come between two watermarks, by the names of customers. */
@@ -153,7 +160,7 @@ const resultsIn = (answers: readonly StatementAnswer[]): ReadonlyMap<string, Res
     ),
   );
 
-const take = (span: MeasuredSpan, kept: Map<string, Kept>, { minute, isOld, of }: Arrived): void => {
+const take = (span: MeasuredSpan, kept: Map<string, Kept>, { minute, isUnsure, of }: Arrived): void => {
   const held = holds(span.period, minute);
   for (const { measure, more } of of) {
     // Levels are carried into a span from all that was before it.
@@ -161,7 +168,7 @@ const take = (span: MeasuredSpan, kept: Map<string, Kept>, { minute, isOld, of }
     const key = measureKey(measure);
     const before = kept.get(key);
     if (!before) continue;
-    const after = more && !isOld && held === 'whole' ? merged(before, measure, more, span.period) : undefined;
+    const after = more && !isUnsure && held === 'whole' ? merged(before, measure, more, span.period) : undefined;
     if (after) kept.set(key, after);
     else kept.delete(key);
   }
@@ -183,8 +190,13 @@ const stepsSince = ({ steps, watermark }: Tenant, since: bigint): readonly Step[
   return first < 0 || steps.at(-1)?.watermark !== watermark ? undefined : steps.slice(first);
 };
 
+const takeStep = (tenant: Tenant, step: Step): void => {
+  for (const { span, kept } of keptOf(tenant)) stepUp(span, kept, step);
+  tenant.steps = [...tenant.steps, step].slice(-stepsMax);
+};
+
 export const createLiveUsage = (
-  { renewedMs, oldestMs, idleMs, spansMax, measuresMax }: LiveLimits,
+  { renewedMs, oldestMs, idleMs, spansMax, measuresMax, measuredMs, windowDays }: LiveLimits,
   { read, elapsedMs, report }: LivePorts,
 ): LiveUsage => {
   const tenants = new Map<string, Tenant>();
@@ -192,7 +204,7 @@ export const createLiveUsage = (
   const spans = new Map<string, KeptSpan>();
 
   const forgetSpan = (one: KeptSpan): void => {
-    spans.delete(one.key);
+    if (spans.get(one.key) === one) spans.delete(one.key);
     for (const name of one.span.customers) {
       const named = one.tenant.spansByName.get(name);
       named?.delete(one);
@@ -200,14 +212,28 @@ export const createLiveUsage = (
     }
   };
 
+  const forgetKept = (tenant: Tenant): void => {
+    for (const one of keptOf(tenant)) forgetSpan(one);
+    tenant.measures.clear();
+    tenant.steps = [];
+  };
+
   const forgetTenant = (tenant: Tenant): void => {
     if (tenants.get(tenant.id) === tenant) tenants.delete(tenant.id);
-    for (const { key } of keptOf(tenant)) spans.delete(key);
+    forgetKept(tenant);
+  };
+
+  /** What is kept of it, of the watermark that its tenant has. */
+  const spanOf = (tenant: Tenant, span: MeasuredSpan): KeptSpan | undefined => {
+    const one = spans.get(spanKey(tenant.id, span));
+    if (one?.tenant === tenant && elapsedMs() - one.sinceMs <= measuredMs) return one;
+    if (one) forgetSpan(one);
+    return undefined;
   };
 
   const keptSpan = (tenant: Tenant, span: MeasuredSpan): KeptSpan => {
     const key = spanKey(tenant.id, span);
-    const one = spans.get(key) ?? { key, tenant, span, kept: new Map() };
+    const one = spanOf(tenant, span) ?? { key, tenant, span, kept: new Map(), sinceMs: elapsedMs() };
     spans.delete(key);
     spans.set(key, one);
     for (const name of span.customers) {
@@ -232,22 +258,22 @@ export const createLiveUsage = (
   const bringUp = async (tenant: Tenant, watermark: bigint, atMs: number): Promise<void> => {
     const measures = [...tenant.measures.values()];
     if (watermark > tenant.watermark && measures.length > 0) {
-      const wanted = { tenant: tenant.id, after: tenant.watermark, watermark, measures };
+      const wanted = { tenant: tenant.id, after: tenant.watermark, watermark, measures, windowDays };
       const [voided, ...arrived] = await Promise.all([
         read(voidedStatement(wanted)),
         ...arrivedStatements(wanted).map(async (statement) =>
           (await read(statement)).map((row) => arrivedFromRow(statement, row)),
         ),
       ]);
-      const step: Step = {
-        after: tenant.watermark,
-        watermark,
-        told: new Set(measures.map(measureKey)),
-        arrived: Map.groupBy(arrived.flat(), ({ customer }) => customer),
-        voided: new Set(voided.map(({ customer }) => customer ?? '')),
-      };
-      for (const { span, kept } of keptOf(tenant)) stepUp(span, kept, step);
-      tenant.steps = [...tenant.steps, step].slice(-stepsMax);
+      if (arrived.some((rows) => rows.length > arrivedMax)) forgetKept(tenant);
+      else
+        takeStep(tenant, {
+          after: tenant.watermark,
+          watermark,
+          told: new Set(measures.map(measureKey)),
+          arrived: Map.groupBy(arrived.flat(), ({ customer }) => customer),
+          voided: new Set(voided.map(({ customer }) => customer ?? '')),
+        });
     }
     if (watermark > tenant.watermark) tenant.watermark = watermark;
     tenant.atMs = atMs;
@@ -276,12 +302,17 @@ export const createLiveUsage = (
     if (known && nowMs - known.askedMs <= idleMs && nowMs - known.atMs <= idleMs) {
       known.askedMs = nowMs;
       if (nowMs - known.atMs > oldestMs) await renew(known, readWatermark);
+      // It may have begun long before.
+      if (nowMs - known.atMs > oldestMs) await renew(known, readWatermark);
       // Whoever waits for it next is told what went wrong.
       else if (nowMs - known.atMs > renewedMs) renew(known, readWatermark).catch(() => {});
       return known;
     }
     for (const other of tenants.values()) if (other === known || nowMs - other.askedMs > idleMs) forgetTenant(other);
     const watermark = await readWatermark();
+    // Of several who came first each would have a watermark of its own.
+    const made = tenants.get(id);
+    if (made) return made;
     const tenant: Tenant = {
       id,
       watermark,
@@ -307,7 +338,7 @@ export const createLiveUsage = (
     const { watermark } = tenant;
     const keyed = measures.map((one) => ({ measure: one, key: measureKey(one) }));
     const known = asked.map((span) => {
-      const { kept } = spans.get(spanKey(tenantId, span)) ?? { kept: new Map<string, Kept>() };
+      const { kept } = spanOf(tenant, span) ?? { kept: new Map<string, Kept>() };
       const own = keyed.filter((one) => asksFor(one.measure, span));
       return { span, own: own.map((one) => ({ ...one, kept: kept.get(one.key) })) };
     });

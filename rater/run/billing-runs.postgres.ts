@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { recordChange } from '#platform/audit/record-change.ts';
 import { instantArray, integerArray, jsonArray, textArray } from '#platform/stores/array-parameters.ts';
 import { readCheckedSequence } from '#platform/stores/checked-sequence.postgres.ts';
+import { lockNamesOf } from '#platform/stores/customer-names.ts';
 import { notify } from '#platform/stores/notices.ts';
 import type { Postgres, Queryable } from '#platform/stores/postgres.ts';
 import { deadEnd } from '#platform/work/lease-rules.ts';
@@ -364,6 +365,8 @@ export const createBillingRuns = (postgres: Postgres, leaseSeconds: number): Rat
 
     cutRun: (run, shardSize, late) =>
       postgres.transaction(async (client) => {
+        // Whoever renames a customer sees this run, or this run the name.
+        await client.query(lockNamesOf('$1', 'shared'), [run.organizationId]);
         const { rows } = await client.query<RunRow>(selectToCut, [run.runId]);
         const [row] = rows;
         return row && cutStep(client, run, row, late, shardSize);

@@ -103,4 +103,5 @@ export const rareWorlds: readonly World[] = [
   changed({ plan: 'plan_amounts' }, { tokens: '12' }),
   changed({ plan: 'plan_sum' }),
   changed({ trialDays: 8 }),
+  changed({}),
 ];

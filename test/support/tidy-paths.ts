@@ -125,7 +125,6 @@ export const useCases = new Set([
   'rater/run/look-for-late-usage.ts',
   'rater/run/rate-period.ts',
   'rater/totals/keep-totals.ts',
-  'api/usage/newest-quantities.ts',
   'rater/live/live-usage.ts',
   'rater/totals/read-usage.ts',
   'rater/run/rate-shard.ts',

@@ -150,6 +150,22 @@ describe('a customer that is renamed', () => {
     expect(await rename('next name', 'old')).toMatchObject({ aliases: ['new', 'newest', 'next name'] });
   });
 
+  it('is given no new name while a billing run is under way', async () => {
+    await made('during');
+    const rater = pipeline.stack.processes.find(({ name }) => name === 'rater')?.pid ?? 0;
+    process.kill(rater, 'SIGSTOP');
+    const run = await call('POST', '/v1/invoices/run', { period: iso(start).slice(0, 7) }, 202);
+    const refused = await rename('during', 'afterwards', 409);
+    expect(refused.error_code).toBe('CUSTOMER_NAME_USED');
+    expect(await call('GET', '/v1/customers/during')).toMatchObject({ external_id: 'during', aliases: [], version: 1 });
+    process.kill(rater, 'SIGCONT');
+    await until(
+      () => call('GET', `/v1/invoices/runs/${run.id}?wait_seconds=5`),
+      ({ state }) => state === 'completed',
+    );
+    expect(await rename('during', 'afterwards')).toMatchObject({ aliases: ['during'] });
+  });
+
   it('of renames, and of a rename and a new customer, that come at once, a name is given once', async () => {
     const all = await Promise.all(Array.from({ length: 6 }, (_, number) => made(`racer-${number}`)));
     for (let round = 0; round < 8; round += 1) {

@@ -53,10 +53,17 @@ const eachOf = ({ spans, measures }: Asked, quantities: Quantities) =>
   );
 
 /** With how many statements measured anew. */
-const liveUsage = (limits: { renewedMs: number; oldestMs: number; spansMax?: number }) => {
+const liveUsage = (limits: { renewedMs: number; oldestMs: number; spansMax?: number; measuredMs?: number }) => {
   let [now, anew] = [0, 0];
   const usage = createLiveUsage(
-    { idleMs: 1_000_000, spansMax: 1_000, measuresMax: 100, ...limits },
+    {
+      idleMs: 1_000_000,
+      spansMax: 1_000,
+      measuresMax: 100,
+      measuredMs: 1_000_000,
+      windowDays: 35,
+      ...limits,
+    },
     {
       read: (statement) => {
         if ('periods' in statement) anew += 1;
@@ -87,7 +94,8 @@ const aWanted = fc.tuple(someMeters, someWindows, someWindows).map(([meters, fir
       { spanId: 'first half', customers: named, period: { start, end: middle } },
       { spanId: 'second half', customers: named, period: { start: middle, end } },
       { spanId: 'other', customers: ['c2'], period: second.period },
-    ],
+      // Of the shortest span one half is none.
+    ].filter(({ period }) => period.start < period.end),
     measures: [
       ...meters.map(({ meter }) => wholeOf({ ...meter, versionId: meter.code })),
       {
@@ -107,7 +115,8 @@ it('[I13] usage that is brought up is that which is measured anew, at every wate
     aLongHistory,
     aWanted,
     fc.array(fc.integer({ min: 1, max: 12 }), { minLength: 8, maxLength: 8 }),
-    fc.boolean(),
+    // Not all of them.
+    fc.nat(2).map((one) => one === 0),
     async (history, wanted, steps, isCrowded) => {
       const live = liveUsage({ ...alwaysNewest, ...(isCrowded && { spansMax: 3 }) });
       let [tenant, at]: [string | undefined, number] = [undefined, 0];
@@ -118,14 +127,14 @@ it('[I13] usage that is brought up is that which is measured anew, at every wate
         const { watermark, quantities } = await live.usage(tenant, wanted, async () => BigInt(at));
         expect(watermark).toBe(BigInt(at));
         expect(eachOf(wanted, quantities)).toEqual(eachOf(wanted, await measuredAnew(tenant, watermark, wanted)));
-        asked += quantityStatements({ tenant, watermark, ...wanted }).length;
+        if (!isCrowded) asked += quantityStatements({ tenant, watermark, ...wanted }).length;
       }
-      anew += live.measuredAnew();
+      if (!isCrowded) anew += live.measuredAnew();
     },
   );
   await fc.assert(property, { numRuns: scaled(4), endOnFailure: true });
-  // Else nothing would have been brought up.
-  expect(anew).toBeLessThan(asked);
+  // Else nothing would have been brought up, where there was room for it.
+  expect(anew).toBeLessThan(Math.max(1, asked));
 }, 300_000);
 
 it('[I13] whoever asks while it is brought up has what was stored at the watermark of the answer', async () => {
@@ -191,6 +200,75 @@ it('reads what has come, and measures nothing anew, of sums, counts, averages an
   await store({ messages: more, events: [], voids: [] }, tenant);
   expect(await ask(live.usage, 5n)).toEqual(['-1', '4', '-0.333333333333', '1.5', '-3']);
   expect(live.measuredAnew()).toBe(1);
+});
+
+it('counts a replacement once that is in the stream twice', async () => {
+  const at = Date.UTC(2026, 9, 20);
+  const target = { event: 'e', customer: 'c2', occurredAtMs: at, key: 'k', sequence: 1, properties: new Map() };
+  const replacement = (sequence: number) => ({
+    sequence,
+    event: { ...target, customer: 'c1', key: 'k\0am_1', sequence, properties: new Map([['n', '3']]) },
+    amends: { id: 'am_1', target, isReplaced: true },
+  });
+  const spans = ['c1', 'c2'].map((name) => ({
+    spanId: name,
+    customers: [name],
+    period: { start: at - 86_400_000, end: at + 86_400_000 },
+  }));
+  const wanted = { spans, measures: [aMeter({ aggregation: 'sum' }), aMeter({ aggregation: 'count' })] };
+  const live = liveUsage(alwaysNewest);
+  const tenant = await store({ messages: [{ sequence: 1, event: target, amends: null }], events: [], voids: [] });
+  const ask = async (watermark: bigint) => {
+    const { quantities } = await live.usage(tenant, wanted, async () => watermark);
+    expect(eachOf(wanted, quantities)).toEqual(eachOf(wanted, await measuredAnew(tenant, watermark, wanted)));
+    return eachOf(wanted, quantities).map(({ quantity }) => quantity);
+  };
+  expect(await ask(1n)).toEqual(['0', '0', '0', '1']);
+  for (const sequence of [2, 3]) {
+    await store({ messages: [replacement(sequence)], events: [], voids: [] }, tenant);
+    // The identity check looks at no amendments.
+    await clickhouse.command({
+      query: "ALTER TABLE usage_voids DELETE WHERE tenant = {tenant:String} AND reason = 'twin'",
+      query_params: { tenant },
+      clickhouse_settings: { mutations_sync: '2' },
+    });
+    expect(await ask(BigInt(sequence))).toEqual(['3', '1', '0', '0']);
+  }
+});
+
+it('measures anew what was kept for long', async () => {
+  const at = Date.UTC(2026, 9, 20);
+  const span = { spanId: 's', customers: ['c1'], period: { start: at, end: at + 86_400_000 } };
+  const wanted = { spans: [span], measures: [aMeter({ aggregation: 'count' })] };
+  const live = liveUsage({ ...alwaysNewest, measuredMs: 50 });
+  for (let turn = 0; turn < 100; turn += 1) await live.usage('org_of_nobody', wanted, async () => 1n);
+  expect(live.measuredAnew()).toBeGreaterThan(1);
+  expect(live.measuredAnew()).toBeLessThan(50);
+});
+
+it('is of one watermark for all who ask first', async () => {
+  const day = Date.UTC(2026, 9, 20);
+  const event = (sequence: number) => ({
+    sequence,
+    event: { event: 'e', customer: 'c1', occurredAtMs: day, key: `k${sequence}`, sequence, properties: new Map() },
+    amends: null,
+  });
+  const span = { spanId: 's', customers: ['c1'], period: { start: day, end: day + 86_400_000 } };
+  const live = liveUsage({ renewedMs: 100, oldestMs: 100 });
+  const tenant = await store({ messages: [event(1)], events: [], voids: [] });
+  const ask = async (readWatermark: () => Promise<bigint>) => {
+    const wanted = { spans: [span], measures: [aMeter({ aggregation: 'count' })] };
+    const { watermark, quantities } = await live.usage(tenant, wanted, readWatermark);
+    return [watermark, quantities.get('s')?.get('m count')?.quantity];
+  };
+  const slow = Promise.withResolvers<bigint>();
+  const first = ask(() => slow.promise);
+  expect(await ask(async () => 1n)).toEqual([1n, '1']);
+  await store({ messages: [event(2)], events: [], voids: [] }, tenant);
+  slow.resolve(2n);
+  expect(await first).toEqual([1n, '1']);
+  for (let turn = 0; turn < 100; turn += 1) await ask(async () => 2n);
+  expect(await ask(async () => 2n)).toEqual([2n, '2']);
 });
 
 it('measures anew what may be a repeat that the identity check no longer knows', async () => {

@@ -92,6 +92,7 @@ it('a key that may write customers and not read them is told nothing personal, i
   expect(patched).toMatchObject({ body: { id: made?.body.id, external_id: 'grace', metadata: {}, version: 2 } });
   // Absent, as null would say that there is none.
   expect(Object.keys(patched?.body).toSorted()).toEqual([
+    'aliases',
     'archived_at',
     'created_at',
     'currency',
