@@ -86,6 +86,13 @@ export const refuseErased = ({ erasedAt }: Customer): void => {
 /** What was known of a name before the transaction began; `firstDay` is that of events which bear it already. */
 type NameBefore = { readonly billing: BillingNow; readonly firstDay: Instant | undefined };
 
+/** All names of a customer go into each statement over its usage. */
+const aliasesMax = 50;
+const refuseMoreNames = (): never => {
+  const message = `is the name of one that had ${aliasesMax} others before, and has no more; give it one of these`;
+  throw new FailureError('VALIDATION_FAILED', undefined, [{ field: 'external_id', code: 'out_of_range', message }]);
+};
+
 const refuseWhileBilling = (): never => {
   throw new FailureError('CUSTOMER_NAME_USED', 'A billing run is under way, or was a moment ago: try again');
 };
@@ -103,6 +110,7 @@ const renameCustomer = async (
   refuseIdForm(externalId, 'external_id');
   await customers.lockNames(db);
   if (!row.aliases.includes(externalId)) {
+    if (row.aliases.length >= aliasesMax) refuseMoreNames();
     const { billing, firstDay } = before;
     // What a run bills that was under way at any moment since was not all stored when the events were asked for.
     const { newest, isRunning } = await customers.billingNow(db);

@@ -150,6 +150,13 @@ describe('a customer that is renamed', () => {
     expect(await rename('next name', 'old')).toMatchObject({ aliases: ['new', 'newest', 'next name'] });
   });
 
+  it('has 50 aliases at most', async () => {
+    await made('name 0');
+    for (let number = 1; number <= 50; number += 1) await rename(`name ${number - 1}`, `name ${number}`);
+    expect((await rename('name 50', 'name 51', 422)).errors).toMatchObject([{ field: 'external_id' }]);
+    expect((await rename('name 50', 'name 0')).aliases).toHaveLength(50);
+  });
+
   it('is given no new name while a billing run is under way', async () => {
     await made('during');
     const rater = pipeline.stack.processes.find(({ name }) => name === 'rater')?.pid ?? 0;
