@@ -107,7 +107,6 @@ const renameCustomer = async (
   now: Date,
 ): Promise<void> => {
   if (externalId === row.externalId) return;
-  refuseIdForm(externalId, 'external_id');
   await customers.lockNames(db);
   if (!row.aliases.includes(externalId)) {
     if (row.aliases.length >= aliasesMax) refuseMoreNames();
@@ -212,6 +211,8 @@ export const customerRoutes = ({ get, list, change, changeAfter }: Routes, ports
     },
     async ({ db, params, body, nowMs, matchVersion }, before) => {
       const row = await customerOf(ports, db, params.id, 'lock');
+      if (body.external_id !== undefined && body.external_id !== row.externalId)
+        refuseIdForm(body.external_id, 'external_id');
       matchVersion(row.version);
       refuseErased(row);
       const { currency = row.currency, metadata = row.metadata, invoicing = row.invoicing, parent_id: parent } = body;

@@ -136,7 +136,12 @@ describe('a customer that is renamed', () => {
     }
     for (const name of ['one', 'uno'])
       expect((await rename('two', name, 409)).error_code).toBe('CUSTOMER_ALREADY_EXISTS');
-    for (const form of [one.id, two.id]) expect((await rename('two', form, 422)).error_code).toBe('VALIDATION_FAILED');
+    for (const form of [one.id, two.id, '..'])
+      expect((await rename('two', form, 422)).error_code).toBe('VALIDATION_FAILED');
+    // What is no name is told before anything else.
+    const old = { 'if-match': '"7"' };
+    expect((await pipeline.api('PATCH', '/v1/customers/two', { external_id: '..' }, old)).status).toBe(422);
+    expect((await pipeline.api('PATCH', '/v1/customers/two', { external_id: 'zwei' }, old)).status).toBe(412);
     expect(await call('GET', '/v1/customers/two')).toMatchObject({ external_id: 'two', aliases: [], version: 1 });
     // Its own it may have again, and none gets lost.
     expect(await rename('uno', 'one')).toMatchObject({ id: one.id, external_id: 'one', aliases: ['uno'] });
