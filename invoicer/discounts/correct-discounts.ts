@@ -56,16 +56,33 @@ type Charge = {
 const least = (a: Amount, b: Amount): Amount => (a < b ? a : b);
 const most = (a: Amount, b: Amount): Amount => (a > b ? a : b);
 
+/**
+ * Both have some of the charges of a plan, in its order. Who comes first of equal shares has the cent that is left, so
+ * that the first invoice is worked out again as it was.
+ */
+const inOneOrder = (first: readonly string[], rated: readonly string[]): readonly string[] => {
+  const codes = new Set<string>();
+  let next = 0;
+  for (const code of rated) {
+    const at = first.indexOf(code);
+    for (; next <= at; next += 1) codes.add(first[next] as string);
+    codes.add(code);
+  }
+  return [...codes, ...first.slice(next).filter((code) => !codes.has(code))];
+};
+
 const chargesOf = ({ draft: { currency }, period, before, rated }: CorrectedPeriod): readonly Charge[] => {
   const billedOf = Map.groupBy(before.lines, ({ chargeCode }) => chargeCode);
   const ratedOf = new Map(rated.map((line) => [line.chargeCode, line]));
-  const codes = [...new Set([...ratedOf.keys(), ...billedOf.keys()])];
+  const first = before.lines.filter(({ correction }) => correction === 0).map(({ chargeCode }) => chargeCode);
+  // Those of deltas alone come to nothing, now as at first.
+  const codes = [...new Set([...inOneOrder([...new Set(first)], [...ratedOf.keys()]), ...billedOf.keys()])];
   const charges = codes.map((code) => {
     const [own, billed = []] = [ratedOf.get(code), billedOf.get(code)];
     const meter = own ? own.meter : (billed[0]?.meter ?? null);
     const charge: DiscountedCharge = { chargeCode: code, meter, period, timing: 'delta' };
-    const first = billed.find(({ correction }) => correction === 0)?.amount ?? zeroAmount;
-    return { charge, rated: own, billed, now: own?.amount ?? zeroAmount, first };
+    const atFirst = billed.find(({ correction }) => correction === 0)?.amount ?? zeroAmount;
+    return { charge, rated: own, billed, now: own?.amount ?? zeroAmount, first: atFirst };
   });
   const [left, leftAtFirst] = (['now', 'first'] as const).map((key) =>
     lessNegatives(

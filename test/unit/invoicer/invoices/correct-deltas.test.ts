@@ -196,6 +196,20 @@ const discounts = fc
   );
 
 describe('discounts of a corrected period', () => {
+  it('are worked out again in the order of the plan, whose first charge has the cent that is left', () => {
+    const once = held('d0', percent('100'), {
+      duration: 'once',
+      appliesTo: { chargeCodes: ['calls', 'tokens'], planIds: [], chargeKinds: [] },
+    });
+    const history: Comes[] = [
+      { calls: '0.00', tokens: '0.09', fee: '0.11', spend_cap: '-0.10' },
+      { calls: '0.00' },
+      { calls: '0.01', fee: '0.00' },
+    ];
+    const invoices = bill(history, () => [once]);
+    expect(discountsOf(invoices)).toEqual(['calls d0 0.01']);
+  });
+
   it('sum to those of one invoice of all the usage, whatever was ended or came since', () => {
     fc.assert(
       fc.property(fc.array(comes, { minLength: 2, maxLength: 6 }), discounts, (history, standing) => {
