@@ -1,5 +1,11 @@
 /** What customers are called by, as rows of PostgreSQL: ids, external ids, and those that they had before. */
-import { customerIdOf, customerNamed, externalIdsOf, lockNamesOf } from '#platform/stores/customer-names.ts';
+import {
+  customerIdOf,
+  customerNamed,
+  externalIdsOf,
+  lockNamesOf,
+  selectIdsNamed,
+} from '#platform/stores/customer-names.ts';
 import { splitNames, usageNames } from '#schemas/names.ts';
 import type { Db } from '../route/define-route.ts';
 
@@ -75,13 +81,10 @@ export const customerNameStore = {
   },
   /** Who is called by one of the names, each customer once; with the names that it had after so many renames. */
   customersNamed: async (db: Db, names: readonly string[], renames?: number): Promise<CustomerNames[]> => {
-    const { ids, externalIds } = splitNames(names);
     const { rows } = await db.query<NamesRow>(
-      `SELECT ${namesColumns('$4::integer')} FROM customers c WHERE c.organization_id = $1 AND c.id IN (
-         SELECT id FROM customers WHERE organization_id = $1 AND id = ANY ($2)
-         UNION SELECT id FROM customers WHERE organization_id = $1 AND external_id = ANY ($3)
-         UNION SELECT customer_id FROM customer_aliases WHERE organization_id = $1 AND name = ANY ($3))`,
-      [db.organizationId, ids, externalIds, renames ?? null],
+      `SELECT ${namesColumns('$4::integer')} FROM customers c WHERE c.organization_id = $1
+         AND c.id IN (${selectIdsNamed})`,
+      [...namedParameters(db, names), renames ?? null],
     );
     return rows.map(namesFromRow);
   },

@@ -1,5 +1,5 @@
 /** Who the names of events belong to, and up to which watermark their time is billed. */
-import { externalIdsOf } from '#platform/stores/customer-names.ts';
+import { externalIdsOf, selectIdsNamed } from '#platform/stores/customer-names.ts';
 import { type TermsRow, termsColumns, termsFromRow } from '#platform/stores/subscription-terms.postgres.ts';
 import { defaultTimes } from '#schemas/charge-times.ts';
 import type { IntervalUnit } from '#schemas/interval.ts';
@@ -30,10 +30,7 @@ SELECT c.id AS customer_id, ${externalIdsOf('c')} AS external_ids, s.currency, $
       AND p.timing = 'arrears' AND p.counted IS NOT TRUE AND NOT p.usage_waived),
     '[]') AS periods
 FROM customers c JOIN subscriptions s ON s.customer_id = c.id AND s.organization_id = $1
-WHERE c.organization_id = $1 AND c.id IN (
-  SELECT id FROM customers WHERE organization_id = $1 AND id = ANY ($2)
-  UNION SELECT id FROM customers WHERE organization_id = $1 AND external_id = ANY ($3)
-  UNION SELECT customer_id FROM customer_aliases WHERE organization_id = $1 AND name = ANY ($3))
+WHERE c.organization_id = $1 AND c.id IN (${selectIdsNamed})
 ORDER BY s.id`;
 
 const chargedMeters = `

@@ -1,5 +1,5 @@
 /** Whose the customers of an event are, what they are charged by, and which time of theirs is billed where. */
-import { externalIdsOf } from '#platform/stores/customer-names.ts';
+import { externalIdsOf, selectIdsNamed } from '#platform/stores/customer-names.ts';
 import { type TermsRow, termsColumns, termsFromRow } from '#platform/stores/subscription-terms.postgres.ts';
 import { defaultTimes } from '#schemas/charge-times.ts';
 import { lateUsageIn } from '#schemas/late-usage.ts';
@@ -15,10 +15,7 @@ import type { BillingFacts, DeltaState, SubscriptionFacts, VersionFacts } from '
 
 // Of a customer who is named in several ways there is one row.
 const customersStatement = `SELECT c.id, ${externalIdsOf('c')} AS external_ids FROM customers c
-  WHERE c.organization_id = $1 AND c.id IN (
-    SELECT id FROM customers WHERE organization_id = $1 AND id = ANY ($2)
-    UNION SELECT id FROM customers WHERE organization_id = $1 AND external_id = ANY ($3)
-    UNION SELECT customer_id FROM customer_aliases WHERE organization_id = $1 AND name = ANY ($3))`;
+  WHERE c.organization_id = $1 AND c.id IN (${selectIdsNamed})`;
 
 // Of billed periods those that may be over one of the times; lines from before there were periods name none. What is
 // charged in advance, or by a number, measures no usage. Times as milliseconds: JSON has no instants.

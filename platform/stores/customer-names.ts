@@ -15,6 +15,12 @@ export const customerIdOf = (name: string, organization = '$1'): string => `coal
 export const customerNamed = (text: string, parameter: string): string =>
   isId('cus', text) ? parameter : customerIdOf(parameter);
 
+/** The ids of who is called by one of the names: `$2` are ids, `$3` external ids that they have or had. */
+export const selectIdsNamed = `
+    SELECT id FROM customers WHERE organization_id = $1 AND id = ANY ($2)
+    UNION SELECT id FROM customers WHERE organization_id = $1 AND external_id = ANY ($3)
+    UNION SELECT customer_id FROM customer_aliases WHERE organization_id = $1 AND name = ANY ($3)`;
+
 /**
  * Takes the lock of an organization's names, until the transaction ends: alone to rename, shared to begin to bill,
  * which goes by the names that there are.
