@@ -9,6 +9,7 @@
  */
 
 import type { Instant } from '#schemas/period.ts';
+import { encodedBytes } from '../../rater/aggregate/in-runs.ts';
 import type { MergedNames } from '../../rater/aggregate/usage-wanted.ts';
 import type { AskedUsage } from '../../rater/totals/total-days.ts';
 import type { CustomerNames } from '../customers/customer-names.postgres.ts';
@@ -55,9 +56,6 @@ const namesPerRead = 2_000;
  */
 export const mergedMax = 5_000;
 const mergedBytesMax = 500_000;
-
-/** What a text takes in the list of a parameter, with its quotes and comma. */
-export const encodedBytes = (text: string): number => encodeURIComponent(text).length + 9;
 
 type Merged = readonly (readonly [name: string, group: string])[];
 

@@ -4,8 +4,9 @@ import { type ClickHouseStatement, readRows, whileAvailable } from '#platform/st
 import type { Instant } from '#schemas/period.ts';
 import { createBindings } from '../../rater/aggregate/bindings.ts';
 import { dayMs } from '../../rater/aggregate/cells.ts';
+import { encodedBytes, inRuns } from '../../rater/aggregate/in-runs.ts';
 import { isCarried } from '../../rater/aggregate/usage-wanted.ts';
-import { encodedBytes, type NameKind, type NamesAsked, type UsageNames } from './merge-names.ts';
+import type { NameKind, NamesAsked, UsageNames } from './merge-names.ts';
 
 const idPattern = '^cus_[0-9a-f]{32}$';
 
@@ -74,21 +75,6 @@ WHERE tenant = {tenant:String} AND customer = {name:String}`;
 /** Statements travel in a URL, which the store takes up to 1 MiB of; a name is there as it is encoded. */
 const bytesPerStatementMax = 400_000;
 
-const chunksOf = (names: readonly string[]): string[][] => {
-  const chunks: string[][] = [];
-  let bytes = Number.POSITIVE_INFINITY;
-  for (const name of names) {
-    const more = encodedBytes(name);
-    if (bytes + more > bytesPerStatementMax) {
-      chunks.push([]);
-      bytes = 0;
-    }
-    chunks.at(-1)?.push(name);
-    bytes += more;
-  }
-  return chunks;
-};
-
 export const createUsageNames = (clickhouse: ClickHouseClient): UsageNames => {
   const read = <R>(statement: ClickHouseStatement): Promise<R[]> =>
     whileAvailable(() => readRows<R>(clickhouse, statement));
@@ -104,7 +90,7 @@ export const createUsageNames = (clickhouse: ClickHouseClient): UsageNames => {
       (await read<{ customer: string }>(namesStatement(asked, kind, after, limit))).map(({ customer }) => customer),
     borne: async (asked, names) => {
       const borne = [];
-      for (const some of chunksOf(names)) borne.push(...(await borneOf(asked, some)));
+      for (const some of inRuns(names, encodedBytes, bytesPerStatementMax)) borne.push(...(await borneOf(asked, some)));
       return new Set(borne);
     },
     firstDay: async (tenant, name) => {

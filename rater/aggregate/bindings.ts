@@ -3,6 +3,8 @@
  * parameter or a column, which are ours. A property that several meters read is selected once, and nothing else of an
  * event's own data is read.
  */
+import { encodedBytes, inRuns } from './in-runs.ts';
+
 export type Bindings = {
   /** The column that holds the text of a property, `Nullable(String)`, of the query over single events. */
   readonly property: (path: string) => string;
@@ -23,21 +25,6 @@ export type Bindings = {
 const integersPerParameterMax = 4_000;
 /** As they are encoded, with quotes and commas of 9 characters. */
 const textBytesPerParameterMax = 100_000;
-
-const textChunks = (values: readonly string[]): (readonly string[])[] => {
-  const chunks: string[][] = [[]];
-  let bytes = 0;
-  for (const value of values) {
-    const more = encodeURIComponent(value).length + 9;
-    if (bytes + more > textBytesPerParameterMax && bytes > 0) {
-      chunks.push([]);
-      bytes = 0;
-    }
-    chunks.at(-1)?.push(value);
-    bytes += more;
-  }
-  return chunks;
-};
 
 export const createBindings = (): Bindings => {
   const params: Record<string, unknown> = {};
@@ -71,7 +58,9 @@ export const createBindings = (): Bindings => {
     strings: (values) => {
       const before = textsBound.get(values);
       if (before !== undefined) return before;
-      const texts = textChunks(values).map((chunk) => bind(chunk, 'Array(String)'));
+      // Of none, too, there is one.
+      const runs = values.length === 0 ? [[]] : inRuns(values, encodedBytes, textBytesPerParameterMax);
+      const texts = runs.map((run) => bind(run, 'Array(String)'));
       const sql = texts.length === 1 ? (texts[0] as string) : `arrayConcat(${texts.join(', ')})`;
       textsBound.set(values, sql);
       return sql;

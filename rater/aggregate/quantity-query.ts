@@ -14,6 +14,7 @@ import { scaledSql } from './exact.ts';
 import { finish } from './finish.ts';
 import type { Fragment, Results } from './fragment.ts';
 import { fragmentOf } from './fragment-of.ts';
+import { inRuns } from './in-runs.ts';
 import { cellColumns, eventColumns, type PartColumns } from './measure-parts.ts';
 import { meterColumns } from './meter-columns.ts';
 import { standingCondition } from './standing.ts';
@@ -212,34 +213,18 @@ export const parametersOf = ({ filter, expression }: Meter): number =>
   (filter ? 2 * conditionsOf(filter).length : 0) +
   (expression === null ? 0 : 20);
 
-const encodedBytes = ({ spanId, customers }: MeasuredSpan): number =>
+const spanBytes = ({ spanId, customers }: MeasuredSpan): number =>
   customers.reduce(
     (sum, customer) => sum + encodeURIComponent(JSON.stringify(customer)).length + spanId.length + 12,
     0,
   );
-
-/** Cuts a list into runs of at most `sizeMax` in all; an item that is larger alone stands alone. */
-export const inRuns = <T>(items: readonly T[], sizeOf: (item: T) => number, sizeMax: number): T[][] => {
-  const runs: T[][] = [];
-  let size = Number.POSITIVE_INFINITY;
-  for (const item of items) {
-    const more = sizeOf(item);
-    if (size + more > sizeMax) {
-      runs.push([]);
-      size = 0;
-    }
-    runs.at(-1)?.push(item);
-    size += more;
-  }
-  return runs;
-};
 
 /**
  * One statement, or as many as the bounds of a request and carried levels ask for. No two of them give the same
  * span the same measure.
  */
 export const quantityStatements = (wanted: QuantityQuery): QuantityStatement[] =>
-  inRuns(wanted.spans, encodedBytes, parameterBytesMax).flatMap((spans) =>
+  inRuns(wanted.spans, spanBytes, parameterBytesMax).flatMap((spans) =>
     [false, true].flatMap((before) => {
       const ofKind = wanted.measures.filter(({ meter }) => readsBefore(meter) === before);
       const [inParts, whole] = [ofKind.filter(isInParts), ofKind.filter((measure) => !isInParts(measure))];

@@ -6,9 +6,9 @@ import type { Instant } from '#schemas/period.ts';
 import { createBindings } from '../aggregate/bindings.ts';
 import type { Fragment, Results } from '../aggregate/fragment.ts';
 import { fragmentOf } from '../aggregate/fragment-of.ts';
+import { inRuns } from '../aggregate/in-runs.ts';
 import { meterColumns } from '../aggregate/meter-columns.ts';
 import {
-  inRuns,
   isInParts,
   type Measure,
   parametersMax,
