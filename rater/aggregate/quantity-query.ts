@@ -50,6 +50,12 @@ export type Measure = {
   readonly spanIds?: ReadonlySet<string> | undefined;
 };
 
+const withTexts = (_: string, value: unknown): unknown => (typeof value === 'bigint' ? value.toString() : value);
+
+/** What is asked of which meter version, as a text: equal questions have equal ones, whoever asks, of which spans. */
+export const measureKey = ({ meter, cells, events, amountProperty }: Omit<Measure, 'measureId' | 'spanIds'>): string =>
+  JSON.stringify([meter.versionId, cells, events, amountProperty], withTexts);
+
 /** The usage of a meter as a whole, under the id of its version. */
 export const wholeOf = (meter: MeterVersion): Measure => ({ measureId: meter.versionId, meter });
 

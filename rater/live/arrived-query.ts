@@ -11,6 +11,7 @@ import { meterColumns } from '../aggregate/meter-columns.ts';
 import {
   isInParts,
   type Measure,
+  measureKey,
   parametersMax,
   parametersOf,
   resultsOf,
@@ -37,10 +38,13 @@ export type ArrivedStatement = {
   readonly params: Readonly<Record<string, unknown>>;
   readonly settings: Readonly<Record<string, number>>;
   readonly measures: readonly Measure[];
+  /** By `measureKey`, in their order. */
+  readonly keys: readonly string[];
+  /** Undefined of what takes the events themselves. */
   readonly fragments: readonly (Fragment | undefined)[];
 };
 
-export type VoidedStatement = Omit<ArrivedStatement, 'measures' | 'fragments'>;
+export type VoidedStatement = Omit<ArrivedStatement, 'measures' | 'keys' | 'fragments'>;
 
 /** The instant and the length of what events are put together by. */
 export const minuteMs = 60_000;
@@ -52,12 +56,9 @@ export const minuteMs = 60_000;
  */
 const recentDaysOf = (windowDays: number): number => Math.max(0, Math.min(30, windowDays - 3));
 
-/** What is measured as a whole, and of which two results can be put together. */
-export const mergeableOf = (measure: Measure): Fragment | undefined => {
-  if (isInParts(measure) || measure.amountProperty !== undefined) return undefined;
-  const fragment = fragmentOf(measure.meter, { counted: '', value: '' }, { start: '', end: '' });
-  return fragment.merge && fragment;
-};
+/** Whether it is measured as a whole, and two results of it can be put together. */
+export const isMergeable = (measure: Measure, { merge }: Fragment): boolean =>
+  merge !== undefined && !isInParts(measure) && measure.amountProperty === undefined;
 
 /** They read little, several times a second: what a second thread takes to begin is more than it does. */
 const settings = { max_threads: 1 } as const;
@@ -67,15 +68,11 @@ const eventsOf = (measures: readonly Measure[]): string[] => [...new Set(measure
 const arrivedStatement = ({ tenant, after, watermark, measures, windowDays }: ArrivedWanted): ArrivedStatement => {
   const bindings = createBindings();
   const columns = measures.map(({ meter }) => meterColumns(meter, bindings));
-  const fragments = measures.map((measure, index) =>
-    mergeableOf(measure)
-      ? fragmentOf(
-          measure.meter,
-          { counted: `counted_${index}`, value: `value_${index}` },
-          { start: 'NULL', end: 'NULL' },
-        )
-      : undefined,
-  );
+  const fragments = measures.map((measure, index) => {
+    const names = { counted: `counted_${index}`, value: `value_${index}` };
+    const fragment = fragmentOf(measure.meter, names, { start: 'NULL', end: 'NULL' });
+    return isMergeable(measure, fragment) ? fragment : undefined;
+  });
   const perEvent = columns.flatMap(({ counted, value }, index) => [
     `${counted} AS counted_${index}`,
     ...(fragments[index] ? [`if(counted_${index}, ${value}, NULL) AS value_${index}`] : []),
@@ -121,6 +118,7 @@ LIMIT ${arrivedMax + 1}`;
     },
     settings,
     measures,
+    keys: measures.map(measureKey),
     fragments,
   };
 };
@@ -141,6 +139,12 @@ WHERE tenant = {tenant:String} AND event IN {events:Array(String)}
   settings,
 });
 
+export type ArrivedResults = {
+  readonly fragment: Fragment;
+  readonly results: Results;
+  readonly unmeasuredEvents: bigint;
+};
+
 /** What came of one customer's name within a minute, by the measures of its statement. */
 export type Arrived = {
   readonly customer: string;
@@ -148,13 +152,14 @@ export type Arrived = {
   /** Whether some of it can't be told from repeats by itself. */
   readonly isUnsure: boolean;
   readonly of: readonly {
+    readonly key: string;
     readonly measure: Measure;
     /** Undefined where it takes the events themselves. */
-    readonly more: { readonly results: Results; readonly unmeasuredEvents: bigint } | undefined;
+    readonly more: ArrivedResults | undefined;
   }[];
 };
 
-export const arrivedFromRow = ({ measures, fragments }: ArrivedStatement, row: StatementRow): Arrived => ({
+export const arrivedFromRow = ({ measures, keys, fragments }: ArrivedStatement, row: StatementRow): Arrived => ({
   customer: row.customer ?? '',
   minute: Number(row.minute),
   isUnsure: row.unsure !== '0',
@@ -162,9 +167,10 @@ export const arrivedFromRow = ({ measures, fragments }: ArrivedStatement, row: S
     if (row[`arrived_${index}`] === '0') return [];
     const fragment = fragments[index];
     const more = fragment && {
+      fragment,
       results: resultsOf(fragment, row, `_${index}`),
       unmeasuredEvents: unmeasuredOf(row, index),
     };
-    return [{ measure, more }];
+    return [{ key: keys[index] as string, measure, more }];
   }),
 });

@@ -12,8 +12,10 @@ import {
   type Measure,
   type Measured,
   type MeasuredSpan,
+  measureKey,
   type Quantities,
   type QuantityQuery,
+  type QuantityStatement,
   quantitiesFromRows,
   quantityOf,
   quantityStatements,
@@ -24,17 +26,18 @@ import {
 } from '../aggregate/quantity-query.ts';
 import {
   type Arrived,
+  type ArrivedResults,
   type ArrivedStatement,
   arrivedFromRow,
   arrivedMax,
   arrivedStatements,
-  mergeableOf,
+  isMergeable,
   minuteMs,
   type VoidedStatement,
   voidedStatement,
 } from './arrived-query.ts';
 
-type Statement = ReturnType<typeof quantityStatements>[number] | ArrivedStatement | VoidedStatement;
+type Statement = QuantityStatement | ArrivedStatement | VoidedStatement;
 
 export type LivePorts = {
   readonly read: (statement: Statement) => Promise<StatementRow[]>;
@@ -114,13 +117,7 @@ const stepsMax = 16;
 const keptOf = ({ spansByName }: Tenant): ReadonlySet<KeptSpan> =>
   new Set([...spansByName.values()].flatMap((named) => [...named]));
 
-const written = (_: string, value: unknown): unknown => (typeof value === 'bigint' ? value.toString() : value);
-
-/** Whoever asks: the ids of measures and spans are of a query alone. */
-const measureKey = ({ meter, cells, events, amountProperty }: Measure): string =>
-  cells || events || amountProperty !== undefined
-    ? JSON.stringify([meter.versionId, cells, events, amountProperty], written)
-    : meter.versionId;
+/** Whoever asks: the ids of spans are of a query alone. */
 const spanKey = (tenant: string, { customers, period }: MeasuredSpan): string =>
   JSON.stringify([tenant, period.start, period.end, ...customers]);
 
@@ -134,15 +131,14 @@ const holds = ({ start, end }: Period, minute: number): 'whole' | 'none' | 'part
 /** Of a measure of a span, what it was and what has come of it. */
 const merged = (
   before: Kept,
-  measure: Measure,
-  more: NonNullable<Arrived['of'][number]['more']>,
+  { meter }: Measure,
+  { fragment, ...more }: ArrivedResults,
   period: Period,
 ): Kept | undefined => {
-  const fragment = mergeableOf(measure);
-  if (!fragment?.merge || (before.measured && !before.results)) return undefined;
+  if (!fragment.merge || (before.measured && !before.results)) return undefined;
   const results = before.results ? fragment.merge(before.results, more.results) : more.results;
   const unmeasuredEvents = (before.measured?.unmeasuredEvents ?? 0n) + more.unmeasuredEvents;
-  return { results, measured: { quantity: quantityOf(fragment, results, measure.meter, period), unmeasuredEvents } };
+  return { results, measured: { quantity: quantityOf(fragment, results, meter, period), unmeasuredEvents } };
 };
 
 /** By span and measure ids of the statements: the results of what can be brought up. */
@@ -151,7 +147,7 @@ const resultsIn = (answers: readonly StatementAnswer[]): ReadonlyMap<string, Res
     answers.flatMap(({ statement, rows }) =>
       statement.measures.flatMap((measure, index) => {
         const fragment = statement.fragments[index];
-        if (!fragment || !mergeableOf(measure)) return [];
+        if (!fragment || !isMergeable(measure, fragment)) return [];
         return rows.map((row): [string, Results] => [
           JSON.stringify([row.span, measure.measureId]),
           resultsOf(fragment, row, `_${index}`),
@@ -162,10 +158,9 @@ const resultsIn = (answers: readonly StatementAnswer[]): ReadonlyMap<string, Res
 
 const take = (span: MeasuredSpan, kept: Map<string, Kept>, { minute, isUnsure, of }: Arrived): void => {
   const held = holds(span.period, minute);
-  for (const { measure, more } of of) {
+  for (const { key, measure, more } of of) {
     // Levels are carried into a span from all that was before it.
     if (held === 'none' && !(readsBefore(measure.meter) && minute < span.period.end)) continue;
-    const key = measureKey(measure);
     const before = kept.get(key);
     if (!before) continue;
     const after = more && !isUnsure && held === 'whole' ? merged(before, measure, more, span.period) : undefined;
@@ -257,6 +252,7 @@ export const createLiveUsage = (
   /** From the watermark that it has to another; what is asked for meanwhile is of the one before. */
   const bringUp = async (tenant: Tenant, watermark: bigint, atMs: number): Promise<void> => {
     const measures = [...tenant.measures.values()];
+    const told = new Set(tenant.measures.keys());
     if (watermark > tenant.watermark && measures.length > 0) {
       const wanted = { tenant: tenant.id, after: tenant.watermark, watermark, measures, windowDays };
       const [voided, ...arrived] = await Promise.all([
@@ -270,7 +266,7 @@ export const createLiveUsage = (
         takeStep(tenant, {
           after: tenant.watermark,
           watermark,
-          told: new Set(measures.map(measureKey)),
+          told,
           arrived: Map.groupBy(arrived.flat(), ({ customer }) => customer),
           voided: new Set(voided.map(({ customer }) => customer ?? '')),
         });

@@ -5,7 +5,7 @@ import { type Period, samePeriod } from '#schemas/period.ts';
 import type { Charge } from '#schemas/plan.ts';
 import { type Price, usagePartsOf } from '#schemas/price/price.ts';
 import type { MeterVersion } from '#schemas/stored-meter.ts';
-import type { Measure, Measured, Quantities } from '../aggregate/quantity-query.ts';
+import { type Measure, type Measured, measureKey, type Quantities } from '../aggregate/quantity-query.ts';
 import type { PricedSpan } from '../price/price-timeline.ts';
 import type { ChargeUsage } from '../price/rating-task.ts';
 
@@ -55,8 +55,7 @@ const createMeasures = (pinned: readonly PinnedMeter[]) => {
     const meter = meterOf.get(`${planVersionId} ${code}`);
     assert(meter, `plan version ${planVersionId} is bound to a version of meter ${code}`);
     const parts = usagePartsOf(price);
-    const asked = JSON.stringify(parts, (_, value) => (typeof value === 'bigint' ? value.toString() : value));
-    const key = `${meter.versionId} ${asked}`;
+    const key = measureKey({ meter, ...parts });
     const measure = measures.get(key) ?? { meter, ...parts, measureId: `m${measures.size}` };
     measures.set(key, measure);
     return { meterVersionId: meter.versionId, measureId: measure.measureId };
