@@ -14,8 +14,9 @@ import { auditLog } from './access/audit-log.postgres.ts';
 import { auditLogRoutes } from './access/audit-log-routes.ts';
 import { organizationStore } from './access/organization.postgres.ts';
 import { organizationRoutes } from './access/organization-routes.ts';
-import { type BalancePorts, balanceRoutes } from './balances/balance-routes.ts';
+import { balanceRoutes } from './balances/balance-routes.ts';
 import { balanceReader } from './balances/balances.postgres.ts';
+import type { BalancePorts } from './balances/balances-together.ts';
 import { catalogStore } from './catalog/catalog.postgres.ts';
 import { costBookRoutes } from './catalog/cost-book-routes.ts';
 import { costBookStore } from './catalog/cost-books.postgres.ts';
@@ -42,7 +43,7 @@ import { creditNoteReader } from './credits/credit-notes.postgres.ts';
 import { createCustomerDetails } from './customers/customer-details.postgres.ts';
 import { customerLifeRoutes } from './customers/customer-life-routes.ts';
 import { parentStore } from './customers/customer-parents.postgres.ts';
-import { customerRoutes } from './customers/customer-routes.ts';
+import { type CustomerPorts, customerRoutes } from './customers/customer-routes.ts';
 import { createCustomerStore } from './customers/customers.postgres.ts';
 import { entitledStore } from './entitlements/entitled.postgres.ts';
 import { type EntitlementPorts, entitlementRoutes } from './entitlements/entitlement-routes.ts';
@@ -170,6 +171,7 @@ export const createStores = (vault: Vault) => ({
 
 /** The stores, and what some routes need beyond them, each as its file declares it. */
 export type ApiPorts = ReturnType<typeof createStores> &
+  Pick<CustomerPorts, 'usageNames'> &
   UsagePorts &
   EntitlementPorts &
   ExportPorts &

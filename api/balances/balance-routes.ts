@@ -3,9 +3,7 @@ import { Balance } from '#schemas/http/balances.ts';
 import { CustomerId } from '#schemas/http/customers.ts';
 import type { Routes } from '../route/define-route.ts';
 import { balanceJson } from './balance-json.ts';
-import { createReadBalance, type ReadBalanceTogetherPorts } from './balances-together.ts';
-
-export type BalancePorts = ReadBalanceTogetherPorts;
+import { type BalancePorts, createReadBalance } from './balances-together.ts';
 
 export const balanceRoutes = ({ get }: Routes, ports: BalancePorts): void => {
   const readBalance = createReadBalance(ports);

@@ -11,7 +11,7 @@ import type { Db } from '../route/define-route.ts';
 import { coalesceReads } from '../usage/coalesce-reads.ts';
 import { type Balance, type ReadBalancePorts, type ReadTogether, readBalances } from './read-balance.ts';
 
-export type ReadBalanceTogetherPorts = ReadBalancePorts & { readonly customers: Pick<CustomerStore, 'payers'> };
+export type BalancePorts = ReadBalancePorts & { readonly customers: Pick<CustomerStore, 'payers'> };
 
 export type CustomerBalance = { readonly customer: Payer; readonly balance: Balance };
 
@@ -25,7 +25,7 @@ export type ReadBalance = (caller: Caller, name: string, hourMs: Instant) => Pro
 /** One read at a time: the more it is of, the less each of them costs. */
 const together = { readsMax: 1, itemsMax: 50 };
 
-export const createReadBalance = (ports: ReadBalanceTogetherPorts): ReadBalance => {
+export const createReadBalance = (ports: BalancePorts): ReadBalance => {
   /** Customers of a clock have its hour, and all others that of the last who asked. */
   const readAll = async ({ db, readTogether }: Caller, asked: readonly Asked[]): Promise<Answer[]> => {
     const hourMs = Math.max(...asked.map((one) => one.hourMs));

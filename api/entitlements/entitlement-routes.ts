@@ -15,7 +15,7 @@ import { found } from '../route/resource-fields.ts';
 import type { ReadWatermark } from '../usage/watermark.postgres.ts';
 import type { EntitledStore, EntitledSubscription } from './entitled.postgres.ts';
 import { entitledInAll, type InAll } from './in-all.ts';
-import { type Metered, measureUse } from './measure-use.ts';
+import { type Metered, useOf } from './measure-use.ts';
 import type { Entitled } from './with-add-ons.ts';
 
 export type EntitlementPorts = {
@@ -83,15 +83,9 @@ export const entitlementRoutes = (
     subscriptions: readonly EntitledSubscription[],
     now: Instant,
   ) => {
-    const readNewest = () => readWatermark(db);
-    let { watermark } = await liveUsage(db.organizationId, { spans: [], measures: [] }, readNewest);
-    const measure: Parameters<typeof measureUse>[0]['measure'] = async (query) => {
-      const live = await liveUsage(db.organizationId, query, readNewest);
-      watermark = live.watermark;
-      return live.quantities;
-    };
-    const metered = await measureUse({ measure }, names, subscriptions, now);
-    return { metered, watermark: watermark.toString() };
+    const { query, metered } = useOf(names, subscriptions, now);
+    const { watermark, quantities } = await liveUsage(db.organizationId, query, () => readWatermark(db));
+    return { metered: metered(quantities), watermark: watermark.toString() };
   };
   /** That of its test clock, which only customers of a sandbox have. */
   const hourOfCustomer = async (db: Db, id: string, world: World, hourMs: Instant): Promise<Instant> =>

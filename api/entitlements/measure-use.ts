@@ -1,4 +1,4 @@
-/** The use case of measuring what was used of metered features, each in its running period. */
+/** What was used of metered features, each in its running period. Pure. */
 import type { Entitlement } from '#schemas/entitlement.ts';
 import type { Instant, Period } from '#schemas/period.ts';
 import { maxQuantity, parseQuantity, type Quantity, subtractQuantities, zeroQuantity } from '#schemas/quantity.ts';
@@ -7,11 +7,6 @@ import { type Measure, type Quantities, type QuantityQuery, wholeOf } from '../.
 import type { EntitledSubscription } from './entitled.postgres.ts';
 import { type ResetPeriod, resetPeriodOf } from './reset-period.ts';
 import type { Entitled } from './with-add-ons.ts';
-
-export type MeasurePorts = {
-  /** As billing measures it. */
-  readonly measure: (query: Pick<QuantityQuery, 'spans' | 'measures'>) => Promise<Quantities>;
-};
 
 type MeteredTerms = Extract<Entitlement, { type: 'metered' }>;
 
@@ -50,24 +45,29 @@ const wantedOf = (
 
 const spanIdOf = ({ span }: Wanted): string => `${span.start} ${span.end}`;
 
-/** Of a customer by its names: one read for all meters and spans, however many subscriptions ask for them. */
-export const measureUse = async (
-  { measure }: MeasurePorts,
+/** What is asked of usage, each thing once however many subscriptions ask for it, and what the answer says. */
+export type UseAsked = {
+  readonly query: Pick<QuantityQuery, 'spans' | 'measures'>;
+  readonly metered: (quantities: Quantities) => readonly Metered[];
+};
+
+/** Of a customer by its names. */
+export const useOf = (
   customers: readonly string[],
   subscriptions: readonly EntitledSubscription[],
   now: Instant,
-): Promise<readonly Metered[]> => {
+): UseAsked => {
   const wanted = subscriptions.flatMap((one) => one.items.flatMap((item) => wantedOf(one, item, now)));
-  if (wanted.length === 0) return [];
   const spans = new Map(wanted.map((one) => [spanIdOf(one), { spanId: spanIdOf(one), customers, period: one.span }]));
   const measures = [...Map.groupBy(wanted, ({ meter }) => meter.versionId).values()].map(
     (some): Measure => ({ ...wholeOf((some as [Wanted])[0].meter), spanIds: new Set(some.map(spanIdOf)) }),
   );
-  const measured = await measure({ spans: [...spans.values()], measures });
-  return wanted.map((one) => {
-    const { span: _, ...rest } = one;
-    const { quantity = '0' } = measured.get(spanIdOf(one))?.get(one.meter.versionId) ?? {};
-    const used = parseQuantity(quantity) ?? zeroQuantity;
-    return { ...rest, used, left: leftOf(one.entitlement.allowance, used) };
-  });
+  const metered = (quantities: Quantities): readonly Metered[] =>
+    wanted.map((one) => {
+      const { span: _, ...rest } = one;
+      const { quantity = '0' } = quantities.get(spanIdOf(one))?.get(one.meter.versionId) ?? {};
+      const used = parseQuantity(quantity) ?? zeroQuantity;
+      return { ...rest, used, left: leftOf(one.entitlement.allowance, used) };
+    });
+  return { query: { spans: [...spans.values()], measures }, metered };
 };

@@ -1,9 +1,8 @@
 /** Usage that is kept and brought up, over the store. */
 import type { ClickHouseClient } from '@clickhouse/client';
 import { stopwatch } from '#platform/process/clock.ts';
-import { readRows, whileAvailable } from '#platform/stores/clickhouse.ts';
-import type { StatementRow } from '../../rater/aggregate/quantity-query.ts';
 import { createLiveUsage, type LivePorts, type LiveUsage } from '../../rater/live/live-usage.ts';
+import { createReadInTime } from './usage.clickhouse.ts';
 
 const limits = {
   renewedMs: 350,
@@ -15,9 +14,6 @@ const limits = {
   measuredMs: 600_000,
 } as const;
 
-/** A query that takes longer is ended by the server. */
-const queryMsMax = 25_000;
-
 /** `windowDays`: for so many days the identity check knows a key. */
 export const createLiveUsageOf = (
   clickhouse: ClickHouseClient,
@@ -27,14 +23,7 @@ export const createLiveUsageOf = (
   createLiveUsage(
     { ...limits, windowDays },
     {
-      read: (statement) =>
-        whileAvailable(() =>
-          readRows<StatementRow>(clickhouse, {
-            query: statement.query,
-            params: statement.params,
-            settings: { ...statement.settings, max_execution_time: queryMsMax / 1000 },
-          }),
-        ),
+      read: createReadInTime(clickhouse),
       elapsedMs: stopwatch(),
       report,
     },

@@ -8,7 +8,6 @@
  * million customers that names all of them by their ids and three by their external ids, three are looked up.
  */
 
-import type { Instant } from '#schemas/period.ts';
 import { encodedBytes } from '../../rater/aggregate/in-runs.ts';
 import type { MergedNames } from '../../rater/aggregate/usage-wanted.ts';
 import type { AskedUsage } from '../../rater/totals/total-days.ts';
@@ -29,12 +28,10 @@ export type UsageNames = {
   readonly names: (asked: NamesAsked, kind: NameKind, after: string, limit: number) => Promise<readonly string[]>;
   /** Those of the names that an event up to the watermark bears. */
   readonly borne: (asked: NamesAsked, names: readonly string[]) => Promise<ReadonlySet<string>>;
-  /** The begin of the first day (UTC) of which there are events under the name, of whatever meter. */
-  readonly firstDay: (organizationId: string, name: string) => Promise<Instant | undefined>;
 };
 
 export type MergePorts = {
-  readonly usageNames: Pick<UsageNames, 'names' | 'borne'>;
+  readonly usageNames: UsageNames;
   readonly customers: {
     /** Who has one of the names, with those that it had after so many renames. */
     readonly customersNamed: (db: Db, names: readonly string[], renames: number) => Promise<readonly CustomerNames[]>;

@@ -6,6 +6,7 @@ import { createBindings } from '../../rater/aggregate/bindings.ts';
 import { dayMs } from '../../rater/aggregate/cells.ts';
 import { encodedBytes, inRuns } from '../../rater/aggregate/in-runs.ts';
 import { isCarried } from '../../rater/aggregate/usage-wanted.ts';
+import type { CustomerPorts } from '../customers/customer-routes.ts';
 import type { NameKind, NamesAsked, UsageNames } from './merge-names.ts';
 
 const idPattern = '^cus_[0-9a-f]{32}$';
@@ -75,7 +76,7 @@ WHERE tenant = {tenant:String} AND customer = {name:String}`;
 /** Statements travel in a URL, which the store takes up to 1 MiB of; a name is there as it is encoded. */
 const bytesPerStatementMax = 400_000;
 
-export const createUsageNames = (clickhouse: ClickHouseClient): UsageNames => {
+export const createUsageNames = (clickhouse: ClickHouseClient): UsageNames & CustomerPorts['usageNames'] => {
   const read = <R>(statement: ClickHouseStatement): Promise<R[]> =>
     whileAvailable(() => readRows<R>(clickhouse, statement));
   const borneOf = async (asked: NamesAsked, names: readonly string[]): Promise<string[]> => {

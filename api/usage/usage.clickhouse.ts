@@ -57,11 +57,16 @@ const queryMsMax = 25_000;
 /** The store ended the query by its time: reading events would take longer still. */
 const outOfTime = '159';
 
-export const createReadUsage = (clickhouse: ClickHouseClient, report: ReadPorts['report']): ReadUsage => {
-  const read = <R>({ query, params, settings = {} }: ClickHouseStatement): Promise<R[]> =>
+/** For who waits for a page. */
+export const createReadInTime =
+  (clickhouse: ClickHouseClient) =>
+  <R>({ query, params, settings = {} }: ClickHouseStatement): Promise<R[]> =>
     whileAvailable(() =>
       readRows<R>(clickhouse, { query, params, settings: { ...settings, max_execution_time: queryMsMax / 1000 } }),
     );
+
+export const createReadUsage = (clickhouse: ClickHouseClient, report: ReadPorts['report']): ReadUsage => {
+  const read = createReadInTime(clickhouse);
   const readAlone = createReadMeterUsage({
     read,
     isOfTotals: (error) => error instanceof ClickHouseError && error.code !== outOfTime,

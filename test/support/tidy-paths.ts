@@ -47,7 +47,6 @@ export const useCases = new Set([
   'api/server.ts',
   'api/catalog/bind-terms.ts',
   'api/catalog/change-plan.ts',
-  'api/entitlements/measure-use.ts',
   'api/catalog/override-price.ts',
   'api/coupons/discount-drafts.ts',
   'api/coupons/reduce-drafts.ts',
