@@ -2,14 +2,13 @@
  * `npm run bench:balances`: what balances cost that are read while usage arrives. Customers with a subscription of a
  * fee and two metered charges have a month of usage in the store; each read asks for another customer's balance.
  */
-import { mkdirSync, writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
-import pg from 'pg';
 import type { Stack } from '#platform/local/stack.ts';
+import { call, organizationOf } from './api/call.ts';
 import { percentile, runLoad } from './api/load.ts';
 import { createLineUnderTest, type LineUnderTest, pause } from './line/line-under-test.ts';
 import { cpuSecondsOf } from './line/process-cost.ts';
-import { machineOf, todayAndCommit } from './line/report.ts';
+import { keepResults, machineOf, todayAndCommit } from './line/report.ts';
 import { withTemporaryStack } from './temporary-stack.ts';
 import { storeMonth } from './usage/stored-month.ts';
 
@@ -34,25 +33,10 @@ const say = (line: string): void => {
   process.stderr.write(`millrace  bench: ${line}\n`);
 };
 
-const call = async <T>(stack: Stack, method: string, path: string, body?: object): Promise<T> => {
-  const response = await fetch(new URL(path, stack.apiUrl), {
-    method,
-    headers: { authorization: `Bearer ${stack.apiKey}`, ...(body && { 'content-type': 'application/json' }) },
-    ...(body && { body: JSON.stringify(body) }),
-  });
-  const text = await response.text();
-  if (!response.ok) throw new Error(`${method} ${path} was answered ${response.status}: ${text.slice(0, 500)}`);
-  return JSON.parse(text) as T;
-};
-
 const namesOf = (): string[] => Array.from({ length: customers }, (_, number) => `customer-${number}`);
 
 const setUp = async (stack: Stack, line: LineUnderTest): Promise<void> => {
-  const owner = new pg.Client({ connectionString: stack.urls.postgres });
-  await owner.connect();
-  const { rows } = await owner.query<{ id: string }>('SELECT id FROM organizations WHERE sandbox_of IS NULL');
-  await owner.query("UPDATE organizations SET tier = 'scale'");
-  await owner.end();
+  const tenant = await organizationOf(stack);
   await call(stack, 'POST', '/v1/meters', { code: 'calls', name: 'Calls', event, aggregation: 'count' });
   const tokens = { code: 'tokens', name: 'Tokens', event, aggregation: 'sum', property: 'input_tokens' };
   await call(stack, 'POST', '/v1/meters', tokens);
@@ -88,7 +72,7 @@ const setUp = async (stack: Stack, line: LineUnderTest): Promise<void> => {
     }
   };
   await Promise.all(Array.from({ length: callsAtATime }, subscribe));
-  const month = { tenant: rows[0]?.id ?? '', event, events, customers };
+  const month = { tenant, event, events, customers };
   const bounds = { startMs: start.epochMilliseconds, endMs: now.epochMilliseconds };
   await storeMonth(line.clickhouse, { ...month, ...bounds }, (stored) => say(`${stored} events stored`));
   await line.untilMerged();
@@ -154,7 +138,5 @@ const report = await withTemporaryStack({}, async (stack) => ({
   seconds,
   cases: await measure(stack),
 }));
-const file = new URL(`results/${values.name}.json`, import.meta.url);
-mkdirSync(new URL('.', file), { recursive: true });
-writeFileSync(file, `${JSON.stringify(report, null, 2)}\n`);
+keepResults(values.name, report);
 process.exit(0);

@@ -6,8 +6,9 @@ import assert from 'node:assert/strict';
 import { parseArgs } from 'node:util';
 import pg from 'pg';
 import type { Stack } from '#platform/local/stack.ts';
+import { call } from './api/call.ts';
 import { percentile } from './api/load.ts';
-import { call, makePlan, subscribe } from './rating/stored-customers.ts';
+import { makePlan, subscribe } from './rating/stored-customers.ts';
 import { withTemporaryStack } from './temporary-stack.ts';
 
 const { values: given } = parseArgs({

@@ -5,17 +5,18 @@
  * `--closing` nobody asks for a run: the scheduler closes what fell due for all at the same instant, up to the last
  * invoice, and the API answers reads meanwhile. `--hand-over` does the same with issuing held until all is rated.
  */
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { createClient } from '@clickhouse/client';
 import pg from 'pg';
 import type { Stack } from '#platform/local/stack.ts';
+import { call } from './api/call.ts';
 import { percentile } from './api/load.ts';
 import { createLineUnderTest, pause } from './line/line-under-test.ts';
 import { cpuOf } from './line/process-cost.ts';
-import { machineOf, todayAndCommit } from './line/report.ts';
+import { keepResults, machineOf, todayAndCommit } from './line/report.ts';
 import { measureCore, planOfBench } from './rating/core.ts';
-import { call, makeMeters, makePlan, subscribe } from './rating/stored-customers.ts';
+import { makeMeters, makePlan, subscribe } from './rating/stored-customers.ts';
 import { withTemporaryStack } from './temporary-stack.ts';
 import { storeMonth } from './usage/stored-month.ts';
 
@@ -233,8 +234,6 @@ for (const subscriptions of values.subscriptions.split(',').map(Number)) {
   });
 }
 const report = { ...todayAndCommit(), machine, core, runs };
-const file = new URL(`results/${values.name}.json`, import.meta.url);
-mkdirSync(new URL('.', file), { recursive: true });
-writeFileSync(file, `${JSON.stringify(report, null, 2)}\n`);
+keepResults(values.name, report);
 process.stdout.write(`${JSON.stringify(report, null, 2)}\n`);
 process.exit(0);

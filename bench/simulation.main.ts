@@ -2,16 +2,16 @@
  * `npm run bench:simulation`: what a simulation takes, from its request to its summary: ten plans, 1,000 customers and
  * a million events that lie in the store. The bar is drawn from what the route tells of its progress.
  */
-import { mkdirSync, writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { createClient } from '@clickhouse/client';
 import pg from 'pg';
 import type { Stack } from '#platform/local/stack.ts';
+import { call } from './api/call.ts';
 import { createLineUnderTest } from './line/line-under-test.ts';
 import { cpuOf } from './line/process-cost.ts';
-import { machineOf, todayAndCommit } from './line/report.ts';
+import { keepResults, machineOf, todayAndCommit } from './line/report.ts';
 import { planOfBench } from './rating/core.ts';
-import { call, makeMeters, makePlan, subscribe } from './rating/stored-customers.ts';
+import { makeMeters, makePlan, subscribe } from './rating/stored-customers.ts';
 import { withTemporaryStack } from './temporary-stack.ts';
 import { storeMonth } from './usage/stored-month.ts';
 
@@ -136,8 +136,6 @@ const runs = await withTemporaryStack({}, async (stack) => {
 });
 const shape = { customers, events: Number(values.events), plans: Number(values.plans) };
 const report = { ...todayAndCommit(), machine, ...shape, runs };
-const file = new URL(`results/${values.name}.json`, import.meta.url);
-mkdirSync(new URL('.', file), { recursive: true });
-writeFileSync(file, `${JSON.stringify(report, null, 2)}\n`);
+keepResults(values.name, report);
 process.stdout.write(`${JSON.stringify(report, null, 2)}\n`);
 process.exit(0);

@@ -3,15 +3,14 @@
  * customer's month by day, a whole organization's month by customer and model, and 200 queries a second while 20,000
  * events a second arrive, all through the API.
  */
-import { mkdirSync, writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { createClient } from '@clickhouse/client';
-import pg from 'pg';
 import type { Stack } from '#platform/local/stack.ts';
+import { askText, call, organizationOf } from './api/call.ts';
 import { type LoadResult, percentile, runLoad } from './api/load.ts';
 import { createLineUnderTest, pause } from './line/line-under-test.ts';
 import { cpuSecondsOf } from './line/process-cost.ts';
-import { machineOf, todayAndCommit } from './line/report.ts';
+import { keepResults, machineOf, todayAndCommit } from './line/report.ts';
 import { withTemporaryStack } from './temporary-stack.ts';
 import { type StoredMonth, storeMonth } from './usage/stored-month.ts';
 
@@ -38,17 +37,6 @@ const say = (line: string): void => {
 };
 
 type Figures = Readonly<Record<string, number>>;
-
-const call = async (stack: Stack, method: string, path: string, body?: object) => {
-  const response = await fetch(new URL(path, stack.apiUrl), {
-    method,
-    headers: { authorization: `Bearer ${stack.apiKey}`, ...(body && { 'content-type': 'application/json' }) },
-    ...(body && { body: JSON.stringify(body) }),
-  });
-  const text = await response.text();
-  if (!response.ok) throw new Error(`${method} ${path} was answered ${response.status}: ${text.slice(0, 500)}`);
-  return { text, response };
-};
 
 /** Said at once: what comes later may fail. */
 const told = (name: string, figures: Figures): Figures => {
@@ -77,7 +65,7 @@ const timed = async (stack: Stack, paths: readonly string[], uncounted: number):
   const times: number[] = [];
   for (const path of paths) {
     const started = performance.now();
-    await call(stack, 'GET', path);
+    await askText(stack, 'GET', path);
     times.push(performance.now() - started);
   }
   return timesOf(times.slice(uncounted));
@@ -88,7 +76,7 @@ const pagesOf = async (stack: Stack, path: string, pages: number): Promise<Figur
   const times: number[] = [];
   for (let cursor: string | null = ''; cursor !== null && times.length < pages; ) {
     const started = performance.now();
-    const { text } = await call(stack, 'GET', cursor === '' ? path : `${path}&cursor=${encodeURIComponent(cursor)}`);
+    const text = await askText(stack, 'GET', cursor === '' ? path : `${path}&cursor=${encodeURIComponent(cursor)}`);
     times.push(performance.now() - started);
     cursor = (JSON.parse(text) as { pagination: { next_cursor: string | null } }).pagination.next_cursor;
   }
@@ -100,7 +88,7 @@ const untilTotals = async (stack: Stack, span: string): Promise<Figures> => {
   const spent = () => cpuSecondsOf(stack.processes.find(({ name }) => name === 'clickhouse')?.pid ?? 0);
   const [cpuBefore, started] = [spent(), performance.now()];
   for (;;) {
-    const { text } = await call(stack, 'GET', `/v1/meters/tokens/usage?${span}&explain=true`);
+    const text = await askText(stack, 'GET', `/v1/meters/tokens/usage?${span}&explain=true`);
     const { explanation } = JSON.parse(text) as { explanation: { days_of_events?: readonly string[] } };
     if (explanation.days_of_events?.length === 0) break;
     await pause(2_000);
@@ -109,15 +97,6 @@ const untilTotals = async (stack: Stack, span: string): Promise<Figures> => {
     seconds: (performance.now() - started) / 1000,
     clickhouse_micros_per_event: ((spent() - cpuBefore) * 1e6) / events,
   };
-};
-
-const organizationOf = async (stack: Stack): Promise<string> => {
-  const owner = new pg.Client({ connectionString: stack.urls.postgres });
-  await owner.connect();
-  const { rows } = await owner.query<{ id: string }>('SELECT id FROM organizations WHERE sandbox_of IS NULL');
-  await owner.query("UPDATE organizations SET tier = 'scale'");
-  await owner.end();
-  return rows[0]?.id ?? '';
 };
 
 const measure = async (stack: Stack): Promise<Readonly<Record<string, Figures>>> => {
@@ -204,9 +183,7 @@ const report = await withTemporaryStack({ settings }, async (stack) => ({
   seconds,
   cases: await measure(stack),
 }));
-const file = new URL(`results/${values.name}.json`, import.meta.url);
-mkdirSync(new URL('.', file), { recursive: true });
-writeFileSync(file, `${JSON.stringify(report, null, 2)}\n`);
+keepResults(values.name, report);
 for (const [name, figures] of Object.entries(report.cases))
   process.stdout.write(
     `${name}\n${Object.entries(figures)

@@ -195,9 +195,11 @@ export const todayAndCommit = (): Pick<Report, 'date' | 'commit'> => ({
 });
 
 /** Gives the path from the root of the checkout. */
-export const writeReport = (report: Report, name: string): string => {
+export const keepResults = (name: string, results: unknown, form?: typeof rounded): string => {
   const folder = fileURLToPath(new URL('../results/', import.meta.url));
   mkdirSync(folder, { recursive: true });
-  writeFileSync(`${folder}${name}.json`, `${JSON.stringify(inFileForm(report), rounded, 2)}\n`);
+  writeFileSync(`${folder}${name}.json`, `${JSON.stringify(results, form, 2)}\n`);
   return `bench/results/${name}.json`;
 };
+
+export const writeReport = (report: Report, name: string): string => keepResults(name, inFileForm(report), rounded);

@@ -1,23 +1,7 @@
-/** What benches of rating stand on: a client of the API, and customers with subscriptions that lie in the store. */
+/** What benches of rating stand on: customers with subscriptions that lie in the store. */
 import type pg from 'pg';
 import type { Stack } from '#platform/local/stack.ts';
-
-/** Asks the API; throws where it refuses. */
-export const call = async <Body extends object = { readonly id: string }>(
-  stack: Stack,
-  method: string,
-  path: string,
-  body?: object,
-): Promise<Body> => {
-  const response = await fetch(new URL(path, stack.apiUrl), {
-    method,
-    headers: { authorization: `Bearer ${stack.apiKey}`, ...(body && { 'content-type': 'application/json' }) },
-    ...(body && { body: JSON.stringify(body) }),
-  });
-  const text = await response.text();
-  if (!response.ok) throw new Error(`${method} ${path} was answered ${response.status}: ${text.slice(0, 500)}`);
-  return JSON.parse(text) as Body;
-};
+import { call } from '../api/call.ts';
 
 /** The meters that the plans of the benches charge by, of an event. */
 export const makeMeters = async (stack: Stack, event: string): Promise<void> => {
