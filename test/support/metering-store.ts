@@ -5,9 +5,13 @@
 
 import { createHash } from 'node:crypto';
 import type { ClickHouseClient } from '@clickhouse/client';
+import { connectClickHouse } from '#platform/stores/clickhouse.ts';
+import { migrateAll } from '#platform/stores/migrate.ts';
 import { createInsert } from '../../ingest/sink/usage-store.clickhouse.ts';
 import type { StreamMessage } from '../../ingest/stream/usage-stream.nats.ts';
+import { freshStores } from './fresh-stores.ts';
 import type { History, Message } from './metering-arbitraries.ts';
+import { databasePassword, type ServerUrls } from './pipeline.ts';
 import type { ReferenceEvent } from './usage-reference.ts';
 import { toMessage, toRow } from './usage-rows.ts';
 
@@ -63,9 +67,7 @@ WHERE tenant = {tenant:String} AND (key_digest, stream_sequence) NOT IN
   (SELECT key_digest, min(stream_sequence) FROM usage_events WHERE tenant = {tenant:String} GROUP BY key_digest)`;
 
 /** Under an organization of its own, or under the one that the beginning of the history has. */
-export const createStoreHistory = (
-  clickhouse: ClickHouseClient,
-): ((history: History, of?: string) => Promise<string>) => {
+const createStoreHistory = (clickhouse: ClickHouseClient): ((history: History, of?: string) => Promise<string>) => {
   const insert = createInsert(clickhouse);
   let organizations = 0;
   return async ({ messages }, of) => {
@@ -87,3 +89,13 @@ export const createStoreHistory = (
     return tenant;
   };
 };
+
+/** A store of a test's own, migrated, and what puts histories into it; who opens it closes the client. */
+export const openMeteringStore = async (urls: ServerUrls, requestTimeoutMs = 120_000) => {
+  const { databaseUrl, clickhouseUrl } = await freshStores(urls);
+  await migrateAll({ databaseUrl, clickhouseUrl, databasePassword });
+  const clickhouse = connectClickHouse(clickhouseUrl, { requestTimeoutMs, connectionsMax: 4 });
+  return { clickhouse, store: createStoreHistory(clickhouse) };
+};
+
+export type MeteringStore = Awaited<ReturnType<typeof openMeteringStore>>;

@@ -4,8 +4,7 @@
  */
 import fc from 'fast-check';
 import { afterAll, beforeAll, expect, inject, it } from 'vitest';
-import { connectClickHouse, readRows } from '#platform/stores/clickhouse.ts';
-import { migrateAll } from '#platform/stores/migrate.ts';
+import { readRows } from '#platform/stores/clickhouse.ts';
 import type { Meter } from '#schemas/meter.ts';
 import { parseQuantity } from '#schemas/quantity.ts';
 import {
@@ -16,7 +15,6 @@ import {
 } from '../../../rater/aggregate/quantity-query.ts';
 import { type UsageRow, usageFromRows, usageStatement } from '../../../rater/aggregate/usage-query.ts';
 import type { UsageWanted } from '../../../rater/aggregate/usage-wanted.ts';
-import { freshStores } from '../../support/fresh-stores.ts';
 import {
   aFilter,
   aHistory,
@@ -25,8 +23,7 @@ import {
   someMeters,
   someWindows,
 } from '../../support/metering-arbitraries.ts';
-import { createStoreHistory } from '../../support/metering-store.ts';
-import { databasePassword } from '../../support/pipeline.ts';
+import { type MeteringStore, openMeteringStore } from '../../support/metering-store.ts';
 import { scaled } from '../../support/scale.ts';
 import {
   isCounted,
@@ -37,13 +34,10 @@ import {
   valueTextOf,
 } from '../../support/usage-reference.ts';
 
-let clickhouse: ReturnType<typeof connectClickHouse>;
-let store: ReturnType<typeof createStoreHistory>;
+let clickhouse: MeteringStore['clickhouse'];
+let store: MeteringStore['store'];
 beforeAll(async () => {
-  const { databaseUrl, clickhouseUrl } = await freshStores(inject('serverUrls'));
-  await migrateAll({ databaseUrl, clickhouseUrl, databasePassword });
-  clickhouse = connectClickHouse(clickhouseUrl, { requestTimeoutMs: 120_000, connectionsMax: 4 });
-  store = createStoreHistory(clickhouse);
+  ({ clickhouse, store } = await openMeteringStore(inject('serverUrls')));
 });
 afterAll(() => clickhouse?.close());
 

@@ -4,8 +4,7 @@
  */
 import fc from 'fast-check';
 import { afterAll, beforeAll, expect, inject, it } from 'vitest';
-import { connectClickHouse, readRows } from '#platform/stores/clickhouse.ts';
-import { migrateAll } from '#platform/stores/migrate.ts';
+import { readRows } from '#platform/stores/clickhouse.ts';
 import {
   type Measure,
   type MeasuredSpan,
@@ -16,19 +15,14 @@ import {
   wholeOf,
 } from '../../../rater/aggregate/quantity-query.ts';
 import { createLiveUsage, type LiveUsage } from '../../../rater/live/live-usage.ts';
-import { freshStores } from '../../support/fresh-stores.ts';
 import { aLongHistory, customers, someMeters, someWindows } from '../../support/metering-arbitraries.ts';
-import { createStoreHistory } from '../../support/metering-store.ts';
-import { databasePassword } from '../../support/pipeline.ts';
+import { type MeteringStore, openMeteringStore } from '../../support/metering-store.ts';
 import { scaled } from '../../support/scale.ts';
 
-let clickhouse: ReturnType<typeof connectClickHouse>;
-let store: ReturnType<typeof createStoreHistory>;
+let clickhouse: MeteringStore['clickhouse'];
+let store: MeteringStore['store'];
 beforeAll(async () => {
-  const { databaseUrl, clickhouseUrl } = await freshStores(inject('serverUrls'));
-  await migrateAll({ databaseUrl, clickhouseUrl, databasePassword });
-  clickhouse = connectClickHouse(clickhouseUrl, { requestTimeoutMs: 120_000, connectionsMax: 4 });
-  store = createStoreHistory(clickhouse);
+  ({ clickhouse, store } = await openMeteringStore(inject('serverUrls')));
 });
 afterAll(() => clickhouse?.close());
 

@@ -5,8 +5,6 @@
 import { Decimal } from 'decimal.js';
 import fc from 'fast-check';
 import { afterAll, beforeAll, expect, inject, it } from 'vitest';
-import { connectClickHouse } from '#platform/stores/clickhouse.ts';
-import { migrateAll } from '#platform/stores/migrate.ts';
 import { formatPreciseAmount } from '#schemas/money.ts';
 import type { Charge } from '#schemas/plan.ts';
 import { parseQuantity, type Quantity } from '#schemas/quantity.ts';
@@ -16,27 +14,21 @@ import type { ChargeUsage } from '../../../rater/price/rating-task.ts';
 import { usageOfEvents } from '../../../rater/price/usage-of-events.ts';
 import { createReadQuantities } from '../../../rater/quantities/quantities.clickhouse.ts';
 import { measuresOf, ownPrices } from '../../../rater/run/measures.ts';
-import { freshStores } from '../../support/fresh-stores.ts';
 import { parties } from '../../support/invoice-examples.ts';
-import { createStoreHistory } from '../../support/metering-store.ts';
-import { databasePassword } from '../../support/pipeline.ts';
+import { type MeteringStore, openMeteringStore } from '../../support/metering-store.ts';
 import { priceOf } from '../../support/prices.ts';
 import { scaled } from '../../support/scale.ts';
 
 const Exact = Decimal.clone({ precision: 200 });
 
 let readQuantities: ReturnType<typeof createReadQuantities>;
-let store: ReturnType<typeof createStoreHistory>;
-let close: () => Promise<void>;
+let clickhouse: MeteringStore['clickhouse'];
+let store: MeteringStore['store'];
 beforeAll(async () => {
-  const { databaseUrl, clickhouseUrl } = await freshStores(inject('serverUrls'));
-  await migrateAll({ databaseUrl, clickhouseUrl, databasePassword });
-  const clickhouse = connectClickHouse(clickhouseUrl, { requestTimeoutMs: 30_000, connectionsMax: 4 });
+  ({ clickhouse, store } = await openMeteringStore(inject('serverUrls'), 30_000));
   readQuantities = createReadQuantities(clickhouse);
-  store = createStoreHistory(clickhouse);
-  close = () => clickhouse.close();
 });
-afterAll(() => close?.());
+afterAll(() => clickhouse?.close());
 
 type Sold = {
   readonly value: string;

@@ -4,8 +4,7 @@
  */
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
-import { connectClickHouse, readRows } from '#platform/stores/clickhouse.ts';
-import { migrateAll } from '#platform/stores/migrate.ts';
+import { readRows } from '#platform/stores/clickhouse.ts';
 import { type Meter, meterDefinitionFromJson } from '#schemas/meter.ts';
 import { type IntegerMax, integerDigitsMax, measuredNumber, operandDigitsMax } from '#schemas/number-text.ts';
 import { isPropertyPath } from '#schemas/property-path.ts';
@@ -18,20 +17,15 @@ import {
 } from '../../../rater/aggregate/quantity-query.ts';
 import { type UsageRow, usageFromRows, usageStatement, windowsMax } from '../../../rater/aggregate/usage-query.ts';
 import type { UsageWanted } from '../../../rater/aggregate/usage-wanted.ts';
-import { freshStores } from '../../support/fresh-stores.ts';
-import { createStoreHistory } from '../../support/metering-store.ts';
+import { type MeteringStore, openMeteringStore } from '../../support/metering-store.ts';
 import { numberTexts } from '../../support/number-texts.ts';
-import { databasePassword } from '../../support/pipeline.ts';
 import { scaled } from '../../support/scale.ts';
 import type { ReferenceEvent } from '../../support/usage-reference.ts';
 
-let clickhouse: ReturnType<typeof connectClickHouse>;
-let storeHistory: ReturnType<typeof createStoreHistory>;
+let clickhouse: MeteringStore['clickhouse'];
+let storeHistory: MeteringStore['store'];
 beforeAll(async () => {
-  const { databaseUrl, clickhouseUrl } = await freshStores(inject('serverUrls'));
-  await migrateAll({ databaseUrl, clickhouseUrl, databasePassword });
-  clickhouse = connectClickHouse(clickhouseUrl, { requestTimeoutMs: 30_000, connectionsMax: 4 });
-  storeHistory = createStoreHistory(clickhouse);
+  ({ clickhouse, store: storeHistory } = await openMeteringStore(inject('serverUrls'), 30_000));
 });
 afterAll(() => clickhouse?.close());
 

@@ -6,27 +6,21 @@ import { randomUUID } from 'node:crypto';
 import fc from 'fast-check';
 import { afterAll, beforeAll, expect, inject, it } from 'vitest';
 import { stopwatch } from '#platform/process/clock.ts';
-import { connectClickHouse, readRows } from '#platform/stores/clickhouse.ts';
-import { migrateAll } from '#platform/stores/migrate.ts';
+import { readRows } from '#platform/stores/clickhouse.ts';
 import type { UsageRow } from '../../../rater/aggregate/usage-query.ts';
 import { createKeepTotals, type KeptMeter } from '../../../rater/totals/keep-totals.ts';
 import { createReadMeterUsage, type UsageRead } from '../../../rater/totals/read-usage.ts';
 import type { AskedUsage } from '../../../rater/totals/total-days.ts';
 import { createTotals } from '../../../rater/totals/totals.clickhouse.ts';
-import { freshStores } from '../../support/fresh-stores.ts';
 import { aFilter, aLongHistory, someMerged, someMeters, someWindows } from '../../support/metering-arbitraries.ts';
-import { createStoreHistory } from '../../support/metering-store.ts';
-import { databasePassword } from '../../support/pipeline.ts';
+import { type MeteringStore, openMeteringStore } from '../../support/metering-store.ts';
 import { scaled } from '../../support/scale.ts';
 import { type ReferenceWanted, referenceUsage, standing } from '../../support/usage-reference.ts';
 
-let clickhouse: ReturnType<typeof connectClickHouse>;
-let store: ReturnType<typeof createStoreHistory>;
+let clickhouse: MeteringStore['clickhouse'];
+let store: MeteringStore['store'];
 beforeAll(async () => {
-  const { databaseUrl, clickhouseUrl } = await freshStores(inject('serverUrls'));
-  await migrateAll({ databaseUrl, clickhouseUrl, databasePassword });
-  clickhouse = connectClickHouse(clickhouseUrl, { requestTimeoutMs: 120_000, connectionsMax: 4 });
-  store = createStoreHistory(clickhouse);
+  ({ clickhouse, store } = await openMeteringStore(inject('serverUrls')));
 });
 afterAll(() => clickhouse?.close());
 
