@@ -223,7 +223,10 @@ const colliding = (ports: CheckPorts): CheckPorts => ({
   ...ports,
   keys: {
     ...ports.keys,
-    read: async (...range) => ({ ...(await ports.keys.read(...range)), low: () => 1, high: () => 2 }),
+    read: async (...range) => {
+      const { rows, upTo } = await ports.keys.read(...range);
+      return { rows: { ...rows, low: () => 1, high: () => 2 }, upTo };
+    },
   },
 });
 
@@ -311,7 +314,7 @@ describe('faults', () => {
     expect(restarted.found.map(({ suspects }) => suspects)).toEqual([1]);
   });
 
-  const steps = ['read', 'firstsOf', 'voidTwins', 'advance', 'list', 'save', 'facts'] as const;
+  const steps = ['read', 'daysOf', 'voidTwins', 'advance', 'list', 'save', 'facts'] as const;
   const cases = steps.flatMap((step) =>
     (['before', 'after'] as const).flatMap((moment) => [false, true].map((dies) => ({ step, moment, dies }))),
   );
@@ -341,7 +344,7 @@ describe('faults', () => {
             keys: {
               ...ports.keys,
               read: faulty('read', ports.keys.read),
-              firstsOf: faulty('firstsOf', ports.keys.firstsOf),
+              daysOf: faulty('daysOf', ports.keys.daysOf),
               voidTwins: faulty('voidTwins', ports.keys.voidTwins),
               facts: faulty('facts', ports.keys.facts),
             },

@@ -109,6 +109,7 @@ export const useCases = new Set([
   'ingest/gateway/report-counts.ts',
   'ingest/gateway/take-lines.ts',
   'ingest/identity/check-identity.ts',
+  'ingest/identity/key-source.ts',
   'ingest/identity/known-keys.ts',
   'ingest/sink/sink.ts',
   'ingest/stream/stream-guard.ts',
