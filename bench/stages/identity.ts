@@ -76,6 +76,9 @@ const storeKeys = async (clickhouse: ClickHouseClient, keys: number): Promise<vo
   }
 };
 
+/** As the checker merges. */
+const merging = { mergedMin: 5, mergedKeysMax: 64_000_000, mergedDaysMax: 8 };
+
 const checkerOf = (
   clickhouse: ClickHouseClient,
   stream: string,
@@ -84,7 +87,7 @@ const checkerOf = (
   wrap = (ports: CheckPorts) => ports,
 ) =>
   createIdentityCheck(
-    { rowsMax: 100_000, generationKeysMax, windowDays: 35, horizonMs: 35 * dayMs },
+    { ...merging, rowsMax: 100_000, generationKeysMax, windowDays: 35, horizonMs: 35 * dayMs },
     wrap({
       clock: systemClock,
       readStored: async () => ({ last: range.to, stored: range.to }),

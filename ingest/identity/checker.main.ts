@@ -22,6 +22,8 @@ const [pollMs, idleMs] = [50, 1_000];
 const rowsMax = 100_000;
 /** The table of the open generation takes 67 MB then, and another one while it is closed. */
 const generationKeysMax = 6_000_000;
+/** Up to 35 days of generations are eleven or so then. */
+const merging = { mergedMin: 5, mergedKeysMax: 64_000_000, mergedDaysMax: 8 };
 /**
  * Everybody waits meanwhile: a server that is gone without a word is given up early. The longest question is about the
  * keys of a generation.
@@ -40,7 +42,13 @@ await runWorker('checker', options, async ({ config, log, metrics, nats, clickho
   await ensureUsageStream(nats, config, systemClock);
   const keys = createUsageKeys(clickhouse);
   const identity = createIdentityCheck(
-    { rowsMax, generationKeysMax, windowDays: config.identityWindowDays, horizonMs: config.pastDaysMax * dayMs },
+    {
+      ...merging,
+      rowsMax,
+      generationKeysMax,
+      windowDays: config.identityWindowDays,
+      horizonMs: config.pastDaysMax * dayMs,
+    },
     failAtCheck(
       {
         clock: systemClock,

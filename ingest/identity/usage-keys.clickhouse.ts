@@ -23,16 +23,19 @@ WHERE stream_sequence > {after:UInt64} AND stream_sequence <= {upTo:UInt64}`;
 
 const highestStatement = 'SELECT toString(max(stream_sequence)) AS highest FROM usage_heads';
 
+/** Of a part: the first half of a hash is the first four bytes of the digest, the least significant first. */
+const ofRange = `stream_sequence > {from:UInt64} AND stream_sequence <= {to:UInt64} AND ({bits:UInt8} = 0
+    OR bitShiftRight(reinterpretAsUInt32(substring(key_digest, 1, 4)), 32 - {bits:UInt8}) = {part:UInt32})`;
+
 /** The first 64 bits of the digests, as they lie in memory. */
 const hashesStatement = `
-SELECT toFixedString(substring(key_digest, 1, 8), 8) FROM usage_keys
-WHERE stream_sequence > {from:UInt64} AND stream_sequence <= {to:UInt64}
+SELECT toFixedString(substring(key_digest, 1, 8), 8) FROM usage_keys WHERE ${ofRange}
 FORMAT RowBinary`;
 
 const factsStatement = `
 SELECT toString(uniqExact(reinterpretAsUInt64(substring(key_digest, 1, 8)))) AS hashes,
   toString(toUnixTimestamp64Milli(max(received_at))) AS received_until_ms
-FROM usage_keys WHERE stream_sequence > {from:UInt64} AND stream_sequence <= {to:UInt64}`;
+FROM usage_keys WHERE ${ofRange}`;
 
 const saysOf = 'tuple(toString(stream_sequence), event, customer, toString(payload))';
 
@@ -93,6 +96,8 @@ const voidLine = ({ row, said, firstSequence, reason }: Twin): string =>
     received_at: row.receivedAtMs,
   })}\n`;
 
+const whole = { bits: 0, part: 0 };
+
 /**
  * `backlogParts`: the keys are sorted by their digest, so each read looks through all that is stored. A long backlog is
  * read in at most so many parts, that it takes a time in proportion to its length; `readMax` bounds the memory of one.
@@ -121,10 +126,10 @@ export const createUsageKeys = (
     return Number(row?.highest ?? 0);
   },
 
-  hashes: async function* ({ from, to }) {
+  hashes: async function* ({ from, to }, { bits, part } = whole) {
     const { stream } = await clickhouse.exec({
       query: hashesStatement,
-      query_params: { from, to },
+      query_params: { from, to, bits, part },
       // All of it before the first byte: a fault halfway would otherwise look like an end, and the keys behind it like
       // new ones.
       clickhouse_settings: { wait_end_of_query: 1 },
@@ -132,10 +137,10 @@ export const createUsageKeys = (
     for await (const piece of stream) yield piece as Buffer;
   },
 
-  facts: async ({ from, to }) => {
+  facts: async ({ from, to }, { bits, part } = whole) => {
     const [row] = await readRows<{ hashes: string; received_until_ms: string }>(clickhouse, {
       query: factsStatement,
-      params: { from, to },
+      params: { from, to, bits, part },
     });
     return { hashes: Number(row?.hashes ?? 0), receivedUntilMs: Number(row?.received_until_ms ?? 0) };
   },

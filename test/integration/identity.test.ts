@@ -19,7 +19,7 @@ import {
   type TestCheckerOptions,
 } from '../support/checker.ts';
 import { freshStores } from '../support/fresh-stores.ts';
-import { databasePassword } from '../support/pipeline.ts';
+import { databasePassword, until } from '../support/pipeline.ts';
 import { exampleEvent, toMessage, toRow } from '../support/usage-rows.ts';
 
 const dayMs = 86_400_000;
@@ -254,6 +254,33 @@ describe('what is known in memory', () => {
       [third, second],
     ]);
     // `new` was ruled out in memory.
+    expect(restarted.found.map(({ suspects }) => suspects)).toEqual([2]);
+  });
+
+  it('[I2] is merged as it ages: the same is known, also by whoever starts anew', async () => {
+    const limits = { generationKeysMax: 1, mergedMin: 2 };
+    const checker = checkerOf({ limits });
+    for (const key of ['a', 'b', 'c', 'd']) {
+      await store({ key });
+      await checker.checkAll();
+    }
+    await until(
+      async () => {
+        await checker.checkAll();
+        return checker.known.holdings();
+      },
+      ({ generations }) => generations === 1,
+    );
+    const stored = await readRows<{ generations: string }>(clickhouse, {
+      query: 'SELECT toString(uniqExact(from_sequence, to_sequence)) AS generations FROM key_filters',
+      params: {},
+    });
+    expect(stored).toEqual([{ generations: '7' }]);
+    const later = await store(...['a', 'c', 'new'].map((key) => ({ key, customer: 'cus_2' })));
+    const restarted = checkerOf({ limits: { generationKeysMax: 10 } });
+    await restarted.checkAll();
+    expect(restarted.known.holdings()).toMatchObject({ generations: 1, closedKeys: 4, openKeys: 3 });
+    expect((await voids()).map((row) => row.sequence)).toEqual([later, later]);
     expect(restarted.found.map(({ suspects }) => suspects)).toEqual([2]);
   });
 
