@@ -19,6 +19,7 @@ import {
   createGenerationBuilder,
   type Generation,
   type GenerationBuilder,
+  type KeyHashes,
   keysOf,
   probeOf,
   type Range,
@@ -30,27 +31,13 @@ import { createMerge, dueMerge, type Merge, type MergeLimits, tableOf } from './
 
 export type KnownKeysPorts = {
   readonly clock: Clock;
-  readonly keys: {
-    /**
-     * The first 8 bytes of the digest of each key of a range, in any order; a piece may end within a digest. Of a part,
-     * those whose first half begins with the bits of its number.
-     */
-    readonly hashes: (range: Range, part?: HashPart) => AsyncIterable<Buffer>;
-    /** How many different hashes a range holds, and when the last of its events was received; 0 where it holds none. */
-    readonly facts: (
-      range: Range,
-      part?: HashPart,
-    ) => Promise<{ readonly hashes: number; readonly receivedUntilMs: number }>;
-  };
+  readonly keys: KeyHashes;
   readonly filters: {
     readonly list: () => Promise<readonly StoredGeneration[]>;
     readonly read: (stored: StoredGeneration) => Promise<Generation>;
     readonly save: (generation: Generation) => Promise<void>;
   };
 };
-
-/** One of 2^bits parts. */
-export type HashPart = { readonly bits: number; readonly part: number };
 
 export type KnownKeysLimits = TwinRule &
   MergeLimits & {

@@ -4,9 +4,15 @@
  * check does meanwhile doesn't wait for that. The filters are built one after the other.
  */
 import { buildKeyFilter, type KeyFilter } from './key-filter.ts';
-import { type Generation, keysOf, type Range, segmentBitsFor } from './key-generation.ts';
+import {
+  type Generation,
+  type HashPart,
+  type KeyHashes,
+  keysOf,
+  type Range,
+  segmentBitsFor,
+} from './key-generation.ts';
 import { createKeyTable, type KeyTable } from './key-table.ts';
-import type { HashPart, KnownKeysPorts } from './known-keys.ts';
 
 export type MergeLimits = {
   /** Neighbours that are merged at a time. */
@@ -49,11 +55,7 @@ export type Merge = {
 };
 
 /** The store is asked for the number of the keys as well, so that a filter is never built of fewer. */
-export const createMerge = (
-  parts: readonly Generation[],
-  ports: Pick<KnownKeysPorts['keys'], 'facts' | 'hashes'>,
-  togetherBits = readTogetherBits,
-): Merge => {
+export const createMerge = (parts: readonly Generation[], ports: KeyHashes, togetherBits = readTogetherBits): Merge => {
   const range: Range = { from: (parts[0] as Generation).from, to: (parts.at(-1) as Generation).to };
   const receivedUntilMs = Math.max(...parts.map((part) => part.receivedUntilMs));
   const bits = segmentBitsFor(parts.reduce((sum, part) => sum + keysOf(part), 0));
@@ -90,7 +92,10 @@ export const createMerge = (
   };
 };
 
-/** Hashes as they come in pieces that end anywhere, with so many first bits in common. Throws where the last one ends within a hash. */
+/**
+ * Hashes as they come in pieces that end anywhere, with so many first bits in common. Throws where the last one ends
+ * within a hash.
+ */
 export const tableOf = async (pieces: AsyncIterable<Buffer>, sharedBits = 0): Promise<KeyTable> => {
   const table = createKeyTable(undefined, sharedBits);
   let rest: Buffer = Buffer.alloc(0);

@@ -111,6 +111,7 @@ export const useCases = new Set([
   'ingest/identity/check-identity.ts',
   'ingest/identity/key-source.ts',
   'ingest/identity/known-keys.ts',
+  'ingest/identity/merge-generations.ts',
   'ingest/sink/sink.ts',
   'ingest/stream/stream-guard.ts',
   'invoicer/credits/issue-credit.ts',

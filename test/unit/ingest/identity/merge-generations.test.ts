@@ -2,9 +2,14 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { buildKeyFilter } from '../../../../ingest/identity/key-filter.ts';
-import { type Generation, keysOf, probeOf, type Range } from '../../../../ingest/identity/key-generation.ts';
+import {
+  type Generation,
+  type HashPart,
+  keysOf,
+  probeOf,
+  type Range,
+} from '../../../../ingest/identity/key-generation.ts';
 import { firstBits } from '../../../../ingest/identity/key-table.ts';
-import type { HashPart } from '../../../../ingest/identity/known-keys.ts';
 import { createMerge, dueMerge, type MergeLimits } from '../../../../ingest/identity/merge-generations.ts';
 
 const dayMs = 86_400_000;
