@@ -64,6 +64,8 @@ export type IdentityCheck = {
   readonly known: Pick<KnownKeys, 'holdings'>;
   /** The end of the stream as it was seen last, and up to where this process has checked. Undefined until then. */
   readonly standing: () => Standing | undefined;
+  /** How long what is not checked yet has waited: since its receipt as far as that was read. */
+  readonly waitingMs: () => number;
 };
 
 /** A range that was read and not checked to its end. */
@@ -80,6 +82,8 @@ export const createIdentityCheck = (limits: CheckLimits, ports: CheckPorts): Ide
   let standing: Standing | undefined;
   // Kept over a fault of a store: its keys are known by now, and would all be suspects if they were read anew.
   let batch: Batch | undefined;
+  /** Since when something waits; of what was checked last, when it was received. */
+  let waitingFromMs: number | undefined;
 
   const load = async (): Promise<number> => {
     const checked = await ports.checked.read();
@@ -98,12 +102,14 @@ export const createIdentityCheck = (limits: CheckLimits, ports: CheckPorts): Ide
     await ports.keys.voidTwins(twins);
     await ports.checked.advance(upTo);
     const lagMs = events === 0 ? undefined : ports.clock.nowMs() - oldestMs;
+    waitingFromMs = lagMs === undefined ? ports.clock.nowMs() : oldestMs;
     ports.report.checked({ events, suspects: suspects.length, twins, upTo, lagMs });
   };
 
   return {
     known,
     standing: () => standing,
+    waitingMs: () => (waitingFromMs === undefined ? 0 : Math.max(0, ports.clock.nowMs() - waitingFromMs)),
     check: async () => {
       covered ??= await load();
       if (!batch) {
@@ -116,6 +122,7 @@ export const createIdentityCheck = (limits: CheckLimits, ports: CheckPorts): Ide
         // A stream that lost its end gives sequences again, to other events: these are to be checked like any.
         covered = Math.min(covered, last);
         standing = { last, covered };
+        waitingFromMs = covered < last ? (waitingFromMs ?? ports.clock.nowMs()) : undefined;
         if (stored <= covered) return tended.worked;
         batch = await readBatch(covered, stored);
       }

@@ -68,5 +68,5 @@ await runWorker('checker', options, async ({ config, log, metrics, nats, clickho
     return standing && standing.covered === standing.last ? idleMs : pollMs;
   };
   const wokenBy = (wake: () => void) => onStored(nats, config.streamName, wake);
-  return { loops: [{ work, lanes: 1, pollMs, wokenBy }] };
+  return { loops: [{ work, lanes: 1, pollMs, wokenBy }], waitingMs: identity.waitingMs };
 });

@@ -396,6 +396,27 @@ describe('faults', () => {
     },
   );
 
+  it('says how long what is not checked has waited, from its receipt where that was read', async () => {
+    const first = await store({ key: 'a' });
+    const second = await store({ key: 'b', receivedAtMs: receivedAtMs + 1_000 });
+    let [nowMs, stored] = [receivedAtMs + 5_000, first];
+    const checker = checkerOf({
+      wrap: (ports) => ({
+        ...ports,
+        clock: { nowMs: () => nowMs },
+        readStored: async () => ({ last: second, stored }),
+      }),
+    });
+    await checker.checkAll();
+    expect(checker.waitingMs()).toBe(5_000);
+    nowMs += 7_000;
+    await checker.checkAll();
+    expect(checker.waitingMs()).toBe(12_000);
+    stored = second;
+    await checker.checkAll();
+    expect(checker.waitingMs()).toBe(0);
+  });
+
   it('a checker that comes late reads nothing that was checked, and says nothing that another one has said', async () => {
     await store({ key: 'a' });
     await checkerOf().checkAll();
