@@ -3,14 +3,17 @@
  * line, the gateway alone, single events, forms of a batch, freshness, memory, and parts of the line by themselves.
  */
 import { parseArgs } from 'node:util';
+import { loadConfig } from '#platform/config/config.ts';
 import type { Stack } from '#platform/local/stack.ts';
+import { connectClickHouse } from '#platform/stores/clickhouse.ts';
 import { type CaseResult, cases, checked } from './line/cases.ts';
 import { createLineUnderTest, type LineUnderTest } from './line/line-under-test.ts';
-import { limitOf, machineOf, type Report, textOf, todayAndCommit, writeReport } from './line/report.ts';
+import { limitOf, machineOf, type Report, ratiosText, textOf, todayAndCommit, writeReport } from './line/report.ts';
 import { measureClaimsMemory } from './stages/claims-memory.ts';
 import { measureIdentity } from './stages/identity.ts';
 import type { Stage, StageResult } from './stages/stage.ts';
 import { rejectedStagesOf, stagesOf } from './stages/stages.ts';
+import { checkAll, checkerOf, keysPerMessage, storeWindow, windowDays } from './stages/stored-keys.ts';
 import { withTemporaryStack } from './temporary-stack.ts';
 
 const { values } = parseArgs({
@@ -18,6 +21,7 @@ const { values } = parseArgs({
     seconds: { type: 'string', default: '30' },
     'flood-seconds': { type: 'string', default: '30' },
     keys: { type: 'string', default: '5000000' },
+    'window-keys': { type: 'string', default: '0' },
     only: { type: 'string' },
     name: { type: 'string', default: 'line' },
   },
@@ -28,16 +32,17 @@ const fail = (message: string): never => {
   process.exit(2);
 };
 
-const wholeOf = (name: 'seconds' | 'flood-seconds' | 'keys'): number => {
+const wholeOf = (name: 'seconds' | 'flood-seconds' | 'keys' | 'window-keys', least = 1): number => {
   const number = Number(values[name]);
-  return Number.isSafeInteger(number) && number > 0
+  return Number.isSafeInteger(number) && number >= least
     ? number
-    : fail(`--${name} must be a whole number above 0, not "${values[name]}"`);
+    : fail(`--${name} must be a whole number from ${least} on, not "${values[name]}"`);
 };
 const bounds = {
   seconds: wholeOf('seconds'),
   floodSeconds: wholeOf('flood-seconds'),
   keys: wholeOf('keys'),
+  windowKeys: wholeOf('window-keys', 0),
 };
 const stagesName = 'stages';
 const memoryName = 'claims-memory';
@@ -51,6 +56,20 @@ if (!/^[a-z0-9]+(?:-[a-z0-9]+)*$/.test(values.name)) fail('--name must be of sma
 
 const say = (line: string): void => {
   process.stderr.write(`millrace  bench: ${line}\n`);
+};
+
+/** Keys that the checker knows before anything is measured: as if they had come over the days of its window. */
+const fillWindow = async (stack: Stack, line: LineUnderTest): Promise<void> => {
+  const { windowKeys } = bounds;
+  if (windowKeys === 0) return;
+  say(`a window of ${windowKeys} keys`);
+  const clickhouse = connectClickHouse(stack.urls.clickhouse, { requestTimeoutMs: 300_000, connectionsMax: 4 });
+  await storeWindow(clickhouse, windowKeys);
+  const range = { from: 0, to: windowKeys / keysPerMessage, generationKeysMax: Math.ceil(windowKeys / windowDays) };
+  await checkAll(checkerOf(clickhouse, loadConfig({}, []).streamName, range));
+  await clickhouse.close();
+  await line.replaceChecker();
+  await line.untilMerged();
 };
 
 const runCases = async (line: LineUnderTest): Promise<Record<string, CaseResult>> => {
@@ -98,6 +117,7 @@ const report = await withTemporaryStack({ settings, beforeStop: () => resume() }
   const line = createLineUnderTest(stack);
   resume = line.resume;
   const machine = machineOf(stack.natsSyncAlways);
+  await fillWindow(stack, line);
   const results = await runCases(line);
   const stages = await runStages(stagesOf(stack));
   const rejected = await runStages(rejectedStagesOf(stack));
@@ -109,6 +129,7 @@ const report = await withTemporaryStack({ settings, beforeStop: () => resume() }
     ...todayAndCommit(),
     machine,
     seconds: bounds.seconds,
+    window_keys: bounds.windowKeys,
     flood_seconds: bounds.floodSeconds,
     cases: results,
     stages,
@@ -118,5 +139,6 @@ const report = await withTemporaryStack({ settings, beforeStop: () => resume() }
     ...(limit && { limit }),
   };
 });
-process.stdout.write(`${textOf(report)}\n\nwritten to ${writeReport(report, values.name)}\n`);
+const ratios = ratiosText(report, values.name);
+process.stdout.write(`${textOf(report)}${ratios}\n\nwritten to ${writeReport(report, values.name)}\n`);
 process.exit(0);

@@ -1,6 +1,6 @@
 /** What the bench of the line found, as text and as a file. */
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { availableParallelism, cpus, release, totalmem, type } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import type { IdentityFigures } from '../stages/identity.ts';
@@ -22,6 +22,8 @@ export type Report = {
   };
   readonly seconds: number;
   readonly flood_seconds: number;
+  /** Keys that the checker knew before. */
+  readonly window_keys: number;
   readonly cases: Readonly<Record<string, CaseResult>>;
   readonly stages: Readonly<Record<string, StageResult>>;
   /** Ways that were given up for the stages of the same name. */
@@ -194,12 +196,32 @@ export const todayAndCommit = (): Pick<Report, 'date' | 'commit'> => ({
   commit: commitName(),
 });
 
+const resultsFolder = fileURLToPath(new URL('../results/', import.meta.url));
+
 /** Gives the path from the root of the checkout. */
 export const keepResults = (name: string, results: unknown, form?: typeof rounded): string => {
-  const folder = fileURLToPath(new URL('../results/', import.meta.url));
-  mkdirSync(folder, { recursive: true });
-  writeFileSync(`${folder}${name}.json`, `${JSON.stringify(results, form, 2)}\n`);
+  mkdirSync(resultsFolder, { recursive: true });
+  writeFileSync(`${resultsFolder}${name}.json`, `${JSON.stringify(results, form, 2)}\n`);
   return `bench/results/${name}.json`;
 };
 
 export const writeReport = (report: Report, name: string): string => keepResults(name, inFileForm(report), rounded);
+
+type Kept = Pick<Report, 'date' | 'commit'> & {
+  readonly machine: { readonly cpu: string };
+  readonly cases?: Readonly<Record<string, { readonly figures: Readonly<Record<string, number>> } | undefined>>;
+};
+
+/** Events a second of each case against those that were kept under the name before; nothing where none were. */
+export const ratiosText = (report: Report, name: string): string => {
+  const file = `${resultsFolder}${name}.json`;
+  if (!existsSync(file)) return '';
+  const kept = JSON.parse(readFileSync(file, 'utf8')) as Kept;
+  const ratios = Object.entries(report.cases).flatMap(([one, { figures }]) => {
+    const before = kept.cases?.[one]?.figures.events_per_second;
+    const now = figures.events_per_second;
+    return before && now ? [`${one} ${number(now / before)}`] : [];
+  });
+  const machine = kept.machine.cpu === report.machine.cpu ? 'the same kind of machine' : kept.machine.cpu;
+  return ratios.length === 0 ? '' : `\n\nAgainst ${kept.commit} of ${kept.date}, ${machine}: ${ratios.join(', ')}`;
+};
