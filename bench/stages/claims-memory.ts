@@ -24,6 +24,7 @@ export const measureClaimsMemory = async (servers: StageServers, keys: number): 
       streamName: 'BENCH',
       leaseSeconds: config.claimLeaseSeconds,
       windowSeconds: config.claimWindowHours * 3600,
+      bytesMax: 2 ** 40,
       onFault: (error) => {
         throw error;
       },

@@ -216,6 +216,13 @@ export const settings = {
     840,
     'How long Redis remembers an idempotency key, at least, from the arrival of its event.',
   ),
+  claimBytesMax: integer(
+    'MILLRACE_CLAIM_BYTES_MAX',
+    4_294_967_296,
+    67_108_864,
+    1_099_511_627_776,
+    'Bytes of Redis that keys may take; above it the oldest are forgotten before the window is over.',
+  ),
   claimTimeoutMs: integer(
     'MILLRACE_CLAIM_TIMEOUT_MS',
     1000,
