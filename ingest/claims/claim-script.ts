@@ -57,8 +57,9 @@ local tag = pack('>I5', batch)
 
 /**
  * Epochs. A claim belongs to the one that its batch began in; epochs end after an eighth of the window, or with an
- * eighth of the bytes. One is forgotten as a whole: when its end is a window ago, or when the others take six eighths of
- * the bytes. The rest is for what is forgotten and lies there until a neighbour is written, a sixth of what counts.
+ * eighth of the bytes. One is forgotten as a whole: when its end is a window ago, or when all take more than six
+ * eighths of the bytes. The rest is for what is forgotten and lies there until a neighbour is written, a sixth of what
+ * counts.
  */
 const epochs = ({ bucketsMin, bucketKeysMean }: ClaimsLayout) => `
 local ends = since + window * ${1000 / epochsPerWindow}

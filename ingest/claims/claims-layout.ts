@@ -39,7 +39,7 @@ export const epochsPerWindow = 8;
 /** What they take of Redis, at most; measured (`npm run bench -- --only claims-memory`). */
 export const bytesPer = { entry: 19, bucket: 54, state: 14 } as const;
 
-/** The numbers of a head: keys with those that are forgotten and still lie there, keys that count, buckets and so on. */
+/** The numbers of a head, of which the first are all keys that lie there, those that count, and the buckets. */
 export const headFormat = '>I6I6I4I6I6I6I6I6I6';
 export const headBytes = 52;
 export const epochBytes = 24;

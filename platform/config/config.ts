@@ -214,15 +214,9 @@ export const settings = {
     24,
     1,
     840,
-    'How long Redis remembers an idempotency key, at least, from the arrival of its event.',
+    'How long Redis remembers an idempotency key, at least, from the arrival of its event, if its bytes suffice.',
   ),
-  claimBytesMax: integer(
-    'MILLRACE_CLAIM_BYTES_MAX',
-    4_294_967_296,
-    67_108_864,
-    1_099_511_627_776,
-    'Bytes of Redis that keys may take; above it the oldest are forgotten before the window is over.',
-  ),
+  claimBytesMax: integer('MILLRACE_CLAIM_BYTES_MAX', 2 ** 32, 2 ** 26, 2 ** 40, 'Bytes of Redis for keys, about.'),
   claimTimeoutMs: integer(
     'MILLRACE_CLAIM_TIMEOUT_MS',
     1000,
