@@ -123,7 +123,7 @@ describe.skipIf(!own)('[I10] what the claims leave in Redis', () => {
     const claims = await open(long);
     const [keys, perBucket, perMessage] = [200_000, claimsLayout.bucketKeysMean, 200];
     const buckets = Math.ceil(keys / perBucket);
-    const used = async () => Number(/used_memory:(\d+)/.exec(await redis.info('memory'))?.[1]);
+    const used = async () => Number(/used_memory_dataset:(\d+)/.exec(await redis.info('memory'))?.[1]);
     const before = await used();
     for (let sent = 0; sent < keys; sent += perMessage) {
       const records = randomBytes(perMessage * claimBytes);
