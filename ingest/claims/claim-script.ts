@@ -223,10 +223,10 @@ end
 /**
  * Linear hashing: buckets are split and joined one by one, in order, so that there are as many as their fill wants, and
  * a key has one place at any time. An entry goes along where its next bit is set. Those of a bucket stand in the order
- * of their batches.
+ * of their batches. A call splits about as many as it makes necessary, and joins a few: it stays short.
  */
 const growing = ({ bucketsMin, bucketKeysMean }: ClaimsLayout) => `
-local wanted = floor(live / ${bucketKeysMean})
+local wanted = math.min(floor(live / ${bucketKeysMean}), buckets + 64 + floor(2 * won / ${bucketKeysMean}))
 while buckets < wanted do
   if buckets == full then low, full = full, full * 2 end
   local till = math.min(wanted, full, buckets + ${partRecordsMax})
