@@ -58,13 +58,14 @@ local tag = pack('>I5', batch)
 /**
  * Epochs. A claim belongs to the one that its batch began in; epochs end after an eighth of the window, or with an
  * eighth of the bytes. One is forgotten as a whole: when its end is a window ago, or when all take more than six
- * eighths of the bytes. The rest is for what is forgotten and lies there until a neighbour is written, a sixth of what
- * counts.
+ * eighths of the bytes. The rest is for what is forgotten and lies there until a neighbour is written: a few hundredths
+ * where buckets are full, and as much as what counts where there are hardly as many keys as buckets.
  */
 const epochs = ({ bucketsMin, bucketKeysMean }: ClaimsLayout) => `
 local ends = since + window * ${1000 / epochsPerWindow}
 local full_at = bytes_max / ${epochsPerWindow}
-local bytes_since = won_since * ${bytesPer.entry + bytesPer.bucket / bucketKeysMean} + (batch - first) * ${bytesPer.state}
+local bytes_since = won_since * ${bytesPer.entry + bytesPer.bucket / bucketKeysMean} +
+  (batch - first) * ${bytesPer.state}
 if now_ms >= ends or bytes_since >= full_at then
   if ends > now_ms then ends = now_ms end
   if closed == '' then oldest_ends = ends end
@@ -101,7 +102,10 @@ end
 local function leave(other)
   local _, at = epoch_of(other)
   if not at then won_since = won_since - 1
-  else closed = sub(closed, 1, at + 17) .. pack('>I6', read('>I6', closed, at + 18) - 1) .. sub(closed, at + ${epochBytes}) end
+  else
+    local count = pack('>I6', read('>I6', closed, at + 18) - 1)
+    closed = sub(closed, 1, at + 17) .. count .. sub(closed, at + ${epochBytes})
+  end
 end
 local function without_forgotten(value)
   local at = 1
@@ -288,7 +292,8 @@ if won > 0 then
     call('EXPIRE', key, ttl)
     text = own + 1
   end
-  call('SETRANGE', key, batch % ${statesPerText} * ${stateBytes}, 'P' .. pack('>I4', now + lease) .. ARGV[4] .. '\\0\\0')
+  local state = 'P' .. pack('>I4', now + lease) .. ARGV[4] .. '\\0\\0'
+  call('SETRANGE', key, batch % ${statesPerText} * ${stateBytes}, state)
 end
 head = pack('${headFormat}', held, live, buckets, text, oldest, oldest_ends, since, first, won_since) .. closed
 call('SET', base .. 'head', head, 'EX', ttl)

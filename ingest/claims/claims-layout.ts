@@ -17,9 +17,8 @@ export type ClaimsLayout = {
 };
 
 /**
- * A bucket costs 54 bytes beside its entries, and each entry is moved through Lua when a neighbour comes: 12 a bucket
- * save a byte a key, and cost 0.3 us. Up to 5 million keys there are more buckets than that takes, 28 MB of them, and
- * none has to be split.
+ * A bucket costs 54 bytes beside its entries, and each entry is moved through Lua when a neighbour comes. Up to 5
+ * million keys there are more buckets than that takes, 28 MB of them, and none has to be split.
  */
 export const claimsLayout: ClaimsLayout = { bucketsMin: 524_288, bucketKeysMean: 10 };
 
