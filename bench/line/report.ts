@@ -3,6 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { availableParallelism, cpus, release, totalmem, type } from 'node:os';
 import { fileURLToPath } from 'node:url';
+import type { ClaimsFigures } from '../stages/claims-memory.ts';
 import type { IdentityFigures } from '../stages/identity.ts';
 import type { StageResult } from '../stages/stage.ts';
 import type { CaseResult } from './cases.ts';
@@ -28,7 +29,8 @@ export type Report = {
   readonly stages: Readonly<Record<string, StageResult>>;
   /** Ways that were given up for the stages of the same name. */
   readonly rejected: Readonly<Record<string, StageResult>>;
-  readonly claims_memory?: { readonly keys: number; readonly bytes_per_key: number } | undefined;
+  /** What claims take of Redis, by how many it holds. */
+  readonly claims_memory?: Readonly<Record<string, ClaimsFigures>> | undefined;
   /** The identity check by itself, by what was measured. */
   readonly identity?: Readonly<Record<string, IdentityFigures>> | undefined;
   readonly limit?: { readonly events_per_second: number; readonly share_reached: number };
@@ -157,16 +159,16 @@ const limitText = ({ machine: { cores }, cases, limit }: Report): string[] => {
 
 export const textOf = (report: Report): string => {
   const stages = Object.entries({ ...report.stages, ...report.rejected });
-  const memory = report.claims_memory;
   const rows = stages.map(([name, stage]) => [name, number(stage.eventsPerSecond), number(stage.cpuMicrosPerEvent)]);
   return [
     machineText(report),
     '',
     ...casesText(report.cases),
     ...(stages.length === 0 ? [] : ['Stages by themselves', table([['', 'events/s', 'CPU us/event'], ...rows])]),
-    ...(memory
-      ? [`  Claims take ${number(memory.bytes_per_key)} bytes a key in Redis, at ${number(memory.keys)} keys.`]
-      : []),
+    ...Object.entries(report.claims_memory ?? {}).map(
+      ([name, { bytesPerKey, redisMicrosPerKey }]) =>
+        `  claims, ${name}: Redis takes ${number(bytesPerKey)} bytes and ${number(redisMicrosPerKey)} us of CPU a key`,
+    ),
     ...Object.entries(report.identity ?? {}).map(
       ([name, figures]) =>
         `  identity, ${name.replaceAll('_', ' ')}: ${Object.entries(figures)

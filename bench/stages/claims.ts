@@ -20,6 +20,7 @@ export const claimsStage = (servers: StageServers): Stage => ({
       streamName: 'BENCH',
       leaseSeconds: config.claimLeaseSeconds,
       windowSeconds: config.claimWindowHours * 3600,
+      bytesMax: 2 ** 40,
       onFault: (error) => {
         throw error;
       },

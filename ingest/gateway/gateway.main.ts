@@ -17,7 +17,8 @@ import { runWorkers, shareMetrics } from '#platform/start/worker-processes.ts';
 import { connectNats } from '#platform/stores/nats.ts';
 import { connectPostgres } from '#platform/stores/postgres.ts';
 import { connectRedis, redisAnswers } from '#platform/stores/redis.ts';
-import { createClaims, createStreamKnowledge } from '../claims/claims.redis.ts';
+import { createClaims, createReadClaimsHeld, createStreamKnowledge } from '../claims/claims.redis.ts';
+import { observeClaims } from '../claims/observe-claims.ts';
 import { failAtAccept, failAtRespond } from '../fail-points.ts';
 import { createReadStreamEnd, onStreamMade } from '../stream/ensure-stream.nats.ts';
 import { createStreamGuard } from '../stream/stream-guard.ts';
@@ -77,6 +78,8 @@ await runWorkers(crew, async () => {
     claimFaults.inc();
     log.debug({ err: error }, 'a claim call failed');
   };
+  const windowSeconds = config.claimWindowHours * 3600;
+  observeClaims(metrics, createReadClaimsHeld(redis, { streamName: config.streamName, windowSeconds }, systemClock));
   const guard = createStreamGuard({
     ...createStreamKnowledge(redis, config.streamName),
     readEnd: createReadStreamEnd(nats, config, systemClock),
@@ -142,7 +145,8 @@ await runWorkers(crew, async () => {
           createClaims(redis, {
             streamName: config.streamName,
             leaseSeconds: config.claimLeaseSeconds,
-            windowSeconds: config.claimWindowHours * 3600,
+            windowSeconds,
+            bytesMax: config.claimBytesMax,
             onFault: claimFault,
           }),
         ),

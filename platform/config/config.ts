@@ -214,8 +214,9 @@ export const settings = {
     24,
     1,
     840,
-    'How long Redis remembers an idempotency key, at least, from the arrival of its event.',
+    'How long Redis remembers an idempotency key, at least, from the arrival of its event, if its bytes suffice.',
   ),
+  claimBytesMax: integer('MILLRACE_CLAIM_BYTES_MAX', 2 ** 32, 2 ** 26, 2 ** 40, 'Bytes of Redis for keys, about.'),
   claimTimeoutMs: integer(
     'MILLRACE_CLAIM_TIMEOUT_MS',
     1000,

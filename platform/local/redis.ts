@@ -71,6 +71,8 @@ export const startRedis = async (options: ServerOptions): Promise<LocalServer> =
         // Its file is written anew when it doubled, yet not while it is small: each time Redis forks, and every page
         // that is claimed in is copied.
         ...['--auto-aof-rewrite-min-size', '1gb'],
+        // The claims of an installation that stood still are one hash of millions of fields.
+        ...['--lazyfree-lazy-expire', 'yes'],
         // Nothing is evicted: a claim that vanished early would let a twin through to the store.
         ...['--maxmemory-policy', 'noeviction', '--databases', '16', '--logfile', ''],
       ],

@@ -7,18 +7,21 @@ import { startRedis } from '#platform/local/redis.ts';
 import type { LocalServer } from '#platform/local/server.ts';
 import { createLog } from '#platform/process/log.ts';
 import { connectRedis } from '#platform/stores/redis.ts';
-import { createClaims } from '../../ingest/claims/claims.redis.ts';
+import { createClaims, type ClaimsOptions as RedisOptions } from '../../ingest/claims/claims.redis.ts';
 import type { Claims } from './claim-records.ts';
 import type { ClaimsOptions } from './memory-claims.ts';
 
 /** The stream that the tests' claims stand beside. */
 export const claimedStream = 'USAGE';
 
+/** Beside what the fake has: where buckets are split, and when keys are forgotten early. */
+export type ClaimsRedisOptions = ClaimsOptions & Partial<Pick<RedisOptions, 'bytesMax' | 'layout'>>;
+
 export type ClaimsRedis = {
   readonly server: LocalServer;
   readonly connect: () => Promise<Redis>;
   /** Claims with a connection of their own, as each gateway has them. */
-  readonly open: (options: ClaimsOptions, onFault?: (error: unknown) => void) => Promise<Claims>;
+  readonly open: (options: ClaimsRedisOptions, onFault?: (error: unknown) => void) => Promise<Claims>;
   readonly stop: () => Promise<void>;
 };
 
@@ -44,7 +47,7 @@ export const startClaimsRedis = async (commandTimeoutMs = 2_000): Promise<Claims
     server,
     connect,
     open: async (options, onFault = () => {}) =>
-      createClaims(await connect(), { ...options, streamName: claimedStream, onFault }),
+      createClaims(await connect(), { bytesMax: 2 ** 32, ...options, streamName: claimedStream, onFault }),
     stop: async () => {
       for (const redis of connections) redis.disconnect();
       await server.stop();

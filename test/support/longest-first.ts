@@ -39,6 +39,7 @@ const longest = [
   'unit/fuzz/fuzz-parsers',
   'unit/schemas/http/plan',
   'unit/rater/run/pool.piscina',
+  'contract/claims.growth',
   'contract/claims.redis',
 ];
 
