@@ -48,7 +48,7 @@ export type QuantityLimits = {
   readonly asksWithout: number;
 };
 
-export const quantityLimits: QuantityLimits = { eventsPerRowMin: 5, daysOfEventsMax: 0.5, asksWithout: 50 };
+export const quantityLimits: QuantityLimits = { eventsPerRowMin: 3, daysOfEventsMax: 0.5, asksWithout: 50 };
 
 /** From totals, however little they are worth: to hold them against events. */
 export const totalsAnyway: QuantityLimits = { eventsPerRowMin: 0, daysOfEventsMax: 1, asksWithout: 0 };

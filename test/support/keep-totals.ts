@@ -26,6 +26,7 @@ export const keepTotals = async (
           pieces += 1;
         },
         waiting: () => {},
+        filling: () => {},
       },
       stopwatch,
     },

@@ -83,7 +83,10 @@ describe('reading quantities', () => {
   });
 
   it('leaves totals alone for a while where rows stand for few events, and looks again', async () => {
-    const { ways, queries, quantity } = storeOf({ ...dense, held_events: '100' });
+    const { ways, queries, quantity } = storeOf({
+      ...dense,
+      held_events: `${30 * quantityLimits.eventsPerRowMin - 1}`,
+    });
     for (let read = 0; read < quantityLimits.asksWithout + 2; read += 1) await quantity(queryOf(meterOf('sum')));
     expect(ways.filter((way) => way === 'events_few')).toHaveLength(quantityLimits.asksWithout);
     expect([queries[0], queries.at(-1)]).toEqual(['totals', 'totals']);
