@@ -3,6 +3,7 @@
  * bounds of a request.
  */
 import { type ClickHouseClient, ClickHouseError } from '@clickhouse/client';
+import { stopwatch } from '#platform/process/clock.ts';
 import { readRows } from '#platform/stores/clickhouse.ts';
 import {
   type Quantities,
@@ -35,6 +36,7 @@ export const createReadQuantities = (
 ): ReadQuantities =>
   createReadFromTotals(limits, {
     read: (statement) => readRows(clickhouse, statement),
+    stopwatch,
     // What the store refused to do may be of the totals; that it did not answer is of the store.
     isOfTotals: (error) => error instanceof ClickHouseError,
     report,

@@ -31,6 +31,7 @@ export type QuantitiesWay =
 
 export type QuantityPorts = {
   readonly read: <R>(statement: HeldStatement) => Promise<R[]>;
+  readonly stopwatch: () => () => number;
   /** Whether it is the totals that can't be read, and not the store. */
   readonly isOfTotals: (error: unknown) => boolean;
   readonly report: { readonly way: (way: QuantitiesWay) => void; readonly fault: (error: unknown) => void };
@@ -44,14 +45,14 @@ export type QuantityLimits = {
   readonly eventsPerRowMin: number;
   /** Where more days than that share would be read from events, all are. */
   readonly daysOfEventsMax: number;
-  /** Where totals were of no use, so many statements alike do not ask for them. */
-  readonly asksWithout: number;
+  /** Where totals were of no use, statements alike do not ask for them for so long. */
+  readonly lookAgainMs: number;
 };
 
-export const quantityLimits: QuantityLimits = { eventsPerRowMin: 3, daysOfEventsMax: 0.5, asksWithout: 50 };
+export const quantityLimits: QuantityLimits = { eventsPerRowMin: 3, daysOfEventsMax: 0.5, lookAgainMs: 60_000 };
 
 /** From totals, however little they are worth: to hold them against events. */
-export const totalsAnyway: QuantityLimits = { eventsPerRowMin: 0, daysOfEventsMax: 1, asksWithout: 0 };
+export const totalsAnyway: QuantityLimits = { eventsPerRowMin: 0, daysOfEventsMax: 1, lookAgainMs: 0 };
 
 /** Of the others it is asked anew. */
 const askersMax = 1_000;
@@ -76,7 +77,8 @@ export const createReadFromTotals = (
   limits: QuantityLimits,
   ports: QuantityPorts,
 ): ((wanted: QuantityQuery) => Promise<Quantities>) => {
-  /** How many more of a name are read from events without a look. */
+  const elapsedMs = ports.stopwatch();
+  /** Until when statements of a name are read from events without a look. */
   const without = new Map<string, number>();
 
   const fromEvents = async (ask: QuantityAsk, way: QuantitiesWay): Promise<StatementAnswer> => {
@@ -88,16 +90,12 @@ export const createReadFromTotals = (
 
   const leaveOut = (name: string): void => {
     if (without.size >= askersMax) without.clear();
-    without.set(name, limits.asksWithout);
+    without.set(name, elapsedMs() + limits.lookAgainMs);
   };
 
   const fromTotals = async (ask: QuantityAsk): Promise<StatementAnswer> => {
     const name = nameOf(ask);
-    const left = without.get(name) ?? 0;
-    if (left > 0) {
-      without.set(name, left - 1);
-      return await fromEvents(ask, 'events_few');
-    }
+    if (elapsedMs() < (without.get(name) ?? 0)) return await fromEvents(ask, 'events_few');
     const held = heldFromRows(ask, await ports.read<Record<string, unknown>>(heldStatement(ask)));
     if (held.heldEvents < held.heldRows * limits.eventsPerRowMin) leaveOut(name);
     const { days } = held;

@@ -1,5 +1,5 @@
 /**
- * [I29] What was billed, measured again from events at its watermark: lines and totals say the same, and whatever was
+ * [I29] What was billed from totals, measured again from events at its watermark: it is the same, and whatever was
  * touched is named.
  */
 import { createClient } from '@clickhouse/client';
@@ -9,7 +9,7 @@ import { keepTotals } from '../../support/keep-totals.ts';
 import { llmRequest, makeLlmPro } from '../../support/llm-pro.ts';
 import { parts } from '../../support/parts.ts';
 import { lastMonth, type Pipeline, startPipeline } from '../../support/pipeline.ts';
-import { storeByHand } from '../../support/stored.ts';
+import { storeByHand, untilAllStored } from '../../support/stored.ts';
 import { firstTenant } from '../../support/tenants.ts';
 import { type Verdict, verify } from '../../support/verify-command.ts';
 
@@ -33,9 +33,10 @@ beforeAll(async () => {
     ),
   );
   expect((await pipeline.sendEvents(events)).body.accepted).toBe(events.length);
-  expect((await pipeline.closePeriod({ period: month.name })).body.invoices_issued).toBe(3);
+  for (const [index, customer] of customers.entries()) await untilAllStored(pipeline, customer, index + 1);
   const meters = await createReadMeters(pipeline.asOwner)([organizationId]);
   expect(await keepTotals(clickhouse, meters, allChecked)).toBeGreaterThan(0);
+  expect((await pipeline.closePeriod({ period: month.name })).body.invoices_issued).toBe(3);
 });
 afterAll(async () => {
   await clickhouse?.close();
@@ -61,6 +62,15 @@ const lineOf = async (customer: string, charge: string) => {
 /** The faults, without the organization. */
 const faultsOf = ({ faults }: Verdict): string[] =>
   faults.map((line) => line.replace(`${organizationId} quantities: FAULT `, ''));
+
+it('they were read from totals by the run that billed them', async () => {
+  const rater = pipeline.stack.processes.find(({ name }) => name === 'rater')?.url ?? '';
+  const metrics = await (await fetch(new URL('/metrics', rater))).text();
+  expect(metrics).toMatch(/^millrace_rater_quantity_reads_total\{from="totals"\} 1$/m);
+  expect(metrics).not.toContain('from="events_');
+  const output = await lineOf('three', 'output');
+  expect(JSON.parse(output.line)).toMatchObject({ quantity: '3000', amount: '0.05' });
+});
 
 it('quantities that were not touched are the same of events, totals and lines, of whatever is asked', async () => {
   const { code, faults, stdout } = await run();

@@ -4,6 +4,7 @@
  */
 import fc from 'fast-check';
 import { afterAll, beforeAll, expect, inject, it } from 'vitest';
+import { stopwatch } from '#platform/process/clock.ts';
 import { readRows } from '#platform/stores/clickhouse.ts';
 import { type Aggregation, aggregations } from '#schemas/meter.ts';
 import type { MeterVersion } from '#schemas/stored-meter.ts';
@@ -53,6 +54,7 @@ it('[I29] quantities from totals are those from events, at every watermark', asy
   const ways = new Map<QuantitiesWay, number>();
   const read = createReadFromTotals(totalsAnyway, {
     read: (statement) => readRows(clickhouse, statement),
+    stopwatch,
     isOfTotals: () => false,
     report: { way: (way) => ways.set(way, (ways.get(way) ?? 0) + 1), fault: () => {} },
   });

@@ -38,6 +38,7 @@ const storeOf = (held: Readonly<Record<string, unknown>> | Error) => {
   const ways: QuantitiesWay[] = [];
   const queries: string[] = [];
   const faults: unknown[] = [];
+  const clock = { ms: 0 };
   const read = createReadFromTotals(quantityLimits, {
     read: async <R>({ query }: { readonly query: string }) => {
       queries.push(query.includes('usage_totals') ? 'totals' : 'events');
@@ -46,12 +47,13 @@ const storeOf = (held: Readonly<Record<string, unknown>> | Error) => {
       if (held instanceof Error) throw held;
       return [{ span: 's', result_sum_0: wholeUnits(150), unmeasured_0: '2', held_days: '30', ...held }] as R[];
     },
+    stopwatch: () => () => clock.ms,
     isOfTotals: (error) => error === held,
     report: { way: (way) => ways.push(way), fault: (error) => faults.push(error) },
   });
   const quantity = async (query: QuantityQuery) =>
     (await read(query)).get('s')?.get(query.measures[0]?.measureId ?? '');
-  return { ways, queries, faults, quantity };
+  return { ways, queries, faults, clock, quantity };
 };
 const dense = { held_rows: '30', held_events: '3000', days: [] };
 
@@ -83,13 +85,16 @@ describe('reading quantities', () => {
   });
 
   it('leaves totals alone for a while where rows stand for few events, and looks again', async () => {
-    const { ways, queries, quantity } = storeOf({
+    const { ways, queries, clock, quantity } = storeOf({
       ...dense,
       held_events: `${30 * quantityLimits.eventsPerRowMin - 1}`,
     });
-    for (let read = 0; read < quantityLimits.asksWithout + 2; read += 1) await quantity(queryOf(meterOf('sum')));
-    expect(ways.filter((way) => way === 'events_few')).toHaveLength(quantityLimits.asksWithout);
-    expect([queries[0], queries.at(-1)]).toEqual(['totals', 'totals']);
+    for (const ms of [0, 0, quantityLimits.lookAgainMs - 1, quantityLimits.lookAgainMs]) {
+      clock.ms = ms;
+      await quantity(queryOf(meterOf('sum')));
+    }
+    expect(ways).toEqual(['totals', 'events_few', 'events_few', 'totals']);
+    expect(queries).toEqual(['totals', 'events', 'events', 'totals']);
     // Of another organization nothing is known.
     await quantity({ ...queryOf(meterOf('sum')), tenant: 'u' });
     expect(ways.at(-1)).toBe('totals');
@@ -102,6 +107,7 @@ describe('reading quantities', () => {
     expect([ways, faults]).toEqual([['events_fault'], [fault]]);
     const failing = createReadFromTotals(quantityLimits, {
       read: () => Promise.reject(fault),
+      stopwatch: () => () => 0,
       isOfTotals: () => false,
       report: { way: () => {}, fault: () => {} },
     });
