@@ -17,6 +17,7 @@ const { values } = parseArgs({
   options: {
     seconds: { type: 'string', default: '30' },
     'flood-seconds': { type: 'string', default: '30' },
+    keys: { type: 'string', default: '5000000' },
     only: { type: 'string' },
     name: { type: 'string', default: 'line' },
   },
@@ -27,19 +28,22 @@ const fail = (message: string): never => {
   process.exit(2);
 };
 
-const secondsOf = (name: 'seconds' | 'flood-seconds'): number => {
-  const seconds = Number(values[name]);
-  return Number.isSafeInteger(seconds) && seconds > 0
-    ? seconds
+const wholeOf = (name: 'seconds' | 'flood-seconds' | 'keys'): number => {
+  const number = Number(values[name]);
+  return Number.isSafeInteger(number) && number > 0
+    ? number
     : fail(`--${name} must be a whole number above 0, not "${values[name]}"`);
 };
-const bounds = { seconds: secondsOf('seconds'), floodSeconds: secondsOf('flood-seconds') };
+const bounds = {
+  seconds: wholeOf('seconds'),
+  floodSeconds: wholeOf('flood-seconds'),
+  keys: wholeOf('keys'),
+};
 const stagesName = 'stages';
 const memoryName = 'claims-memory';
 const identityName = 'identity';
 const known = [...Object.keys(cases), stagesName, memoryName, identityName];
 const claimedKeys = 5_000_000;
-const checkedKeys = 5_000_000;
 const wanted = values.only?.split(',') ?? known;
 const strange = wanted.find((name) => !known.includes(name));
 if (strange !== undefined) fail(`--only knows ${known.join(', ')}, not "${strange}"`);
@@ -83,39 +87,36 @@ const claimsMemory = async (stack: Stack): Promise<Report['claims_memory']> => {
 const identity = async (stack: Stack): Promise<Report['identity']> => {
   if (!wanted.includes(identityName)) return undefined;
   say(identityName);
-  return measureIdentity(stack, checkedKeys);
+  return measureIdentity(stack, bounds.keys);
 };
 
-let resumeSink = (): void => {};
+let resume = (): void => {};
 // The stream has to take a flood of minutes.
 const settings = { MILLRACE_STREAM_BYTES_MAX: String(64 * 2 ** 30) };
 
-const report = await withTemporaryStack(
-  { settings, beforeStop: () => resumeSink() },
-  async (stack): Promise<Report> => {
-    const line = createLineUnderTest(stack);
-    resumeSink = line.resumeSink;
-    const machine = machineOf(stack.natsSyncAlways);
-    const results = await runCases(line);
-    const stages = await runStages(stagesOf(stack));
-    const rejected = await runStages(rejectedStagesOf(stack));
-    const memory = await claimsMemory(stack);
-    const identityCheck = await identity(stack);
-    await line.close();
-    const limit = limitOf(stages, machine.cores, results.line?.figures.events_per_second);
-    return {
-      ...todayAndCommit(),
-      machine,
-      seconds: bounds.seconds,
-      flood_seconds: bounds.floodSeconds,
-      cases: results,
-      stages,
-      rejected,
-      ...(memory && { claims_memory: memory }),
-      ...(identityCheck && { identity: identityCheck }),
-      ...(limit && { limit }),
-    };
-  },
-);
+const report = await withTemporaryStack({ settings, beforeStop: () => resume() }, async (stack): Promise<Report> => {
+  const line = createLineUnderTest(stack);
+  resume = line.resume;
+  const machine = machineOf(stack.natsSyncAlways);
+  const results = await runCases(line);
+  const stages = await runStages(stagesOf(stack));
+  const rejected = await runStages(rejectedStagesOf(stack));
+  const memory = await claimsMemory(stack);
+  const identityCheck = await identity(stack);
+  await line.close();
+  const limit = limitOf(stages, machine.cores, results.line?.figures.events_per_second);
+  return {
+    ...todayAndCommit(),
+    machine,
+    seconds: bounds.seconds,
+    flood_seconds: bounds.floodSeconds,
+    cases: results,
+    stages,
+    rejected,
+    ...(memory && { claims_memory: memory }),
+    ...(identityCheck && { identity: identityCheck }),
+    ...(limit && { limit }),
+  };
+});
 process.stdout.write(`${textOf(report)}\n\nwritten to ${writeReport(report, values.name)}\n`);
 process.exit(0);

@@ -52,7 +52,7 @@ export const writeInteger = (target: Buffer, value: number, at: number): void =>
   target[at + 7] = high >>> 24;
 };
 
-const readInteger = (source: Buffer, at: number): number =>
+export const readInteger = (source: Buffer, at: number): number =>
   source.readUInt32LE(at) + source.readInt32LE(at + 4) * 4_294_967_296;
 
 /**
@@ -83,6 +83,20 @@ export const countInMessage = (body: Buffer): number => {
   return count;
 };
 
+/** Where each row of a message begins, and last of all where they end. Throws on a body that is no message. */
+export const rowBoundsOf = (body: Buffer): Uint32Array => {
+  const count = countInMessage(body);
+  const bounds = new Uint32Array(count + 1);
+  let at = headerBytes + 4 * count;
+  for (let row = 0; row < count; row += 1) {
+    bounds[row] = at;
+    at += body.readUInt32LE(headerBytes + 4 * row);
+  }
+  if (at !== body.length) throw new Error('a message of usage events with a wrong length');
+  bounds[count] = at;
+  return bounds;
+};
+
 /**
  * The rows of a message, each with the sequence that the stream gave the message written into it, in place. Throws on a
  * body that is no message.
@@ -102,7 +116,8 @@ export const rowsWithSequence = (body: Buffer, sequence: number): Buffer => {
   return body.subarray(rowsAt);
 };
 
-const readLength = (source: Buffer, from: number): { readonly value: number; readonly next: number } => {
+/** A length as it stands before a text: seven bits a byte, the least first; and where the text begins. */
+export const readLength = (source: Buffer, from: number): { readonly value: number; readonly next: number } => {
   let value = 0;
   let at = from;
   for (let factor = 1; ; factor *= 128, at += 1) {

@@ -83,9 +83,11 @@ const gateway: Case = async (line, { seconds }) => {
   });
   const { accepted } = measured.load;
   const drainedMs = await line.untilStored(event, accepted);
+  const { ms: uncheckedMs } = await line.untilChecked(accepted, () => {});
+  const backlog = { events_per_second: (accepted * 1000) / drainedMs, accepted, checked_after_ms: uncheckedMs };
   return {
     gateway: resultOf(measured),
-    'sink, backlog': { figures: { events_per_second: (accepted * 1000) / drainedMs, accepted }, cpuMicrosPerEvent: {} },
+    'sink, backlog': { figures: backlog, cpuMicrosPerEvent: {} },
   };
 };
 
@@ -112,7 +114,7 @@ const duplicates: Case = async (line, { seconds }) => ({
 /** The other forms of a batch, where the gateway reads them. */
 const forms: Case = async (line, { seconds }) => {
   const results: Record<string, CaseResult> = {};
-  for (const format of ['json', 'ndjson', 'avro'] as const) {
+  for (const format of ['json', 'ndjson', 'avro', 'cloudevents'] as const) {
     const event = `llm.${format}`;
     const [probe] = Object.keys(
       (await line.measure({ event, format, seconds: 1, eventsPerSecond: 200 })).load.statuses,
@@ -123,6 +125,22 @@ const forms: Case = async (line, { seconds }) => {
         : { skipped: `the gateway answers ${format} with ${probe}`, figures: {}, cpuMicrosPerEvent: {} };
   }
   return results;
+};
+
+/**
+ * What was stored while there was no checker, worked off by one that is made anew. The costs are those of catching up
+ * alone.
+ */
+const catchingUp: Case = async (line, { seconds }) => {
+  const event = 'llm.behind';
+  line.stopChecker();
+  const { load } = await line.measure({ event, seconds });
+  const { accepted } = checked(load);
+  await line.untilStored(event, accepted);
+  await line.untilMerged();
+  const { ms, cpu } = await line.untilChecked(accepted, line.replaceChecker);
+  const figures = { events_per_second: (accepted * 1000) / ms, accepted };
+  return { 'checker, catching up': { figures, cpuMicrosPerEvent: cpu } };
 };
 
 const freshEventsPerSecond = 20_000;
@@ -159,6 +177,7 @@ export const cases: Readonly<Record<string, Case>> = {
   single,
   duplicates,
   forms,
+  'catching-up': catchingUp,
   freshness,
   flood,
 };

@@ -1,6 +1,6 @@
 /**
- * How long it takes from the answer to an event until usage is read with it, stored and checked: single events, sent
- * beside whatever load there is, and looked for all the time.
+ * How long it takes from the answer to an event until its usage is read through the API: single events, sent beside
+ * whatever load there is, and counted by a meter that is asked as often as a dashboard of somebody in a hurry does.
  */
 import { randomUUID } from 'node:crypto';
 import { percentile } from '../api/load.ts';
@@ -8,10 +8,11 @@ import { type LineUnderTest, pause } from './line-under-test.ts';
 
 /** Not in step with the sink, whose inserts begin every half second. */
 const everyMs = 97;
-const lookEveryMs = 5;
+const askEveryMs = 60;
 const lateMsMax = 60_000;
+const [event, meter] = ['llm.marker', 'bench-markers'];
 
-const send = async (line: LineUnderTest, event: string, key: string): Promise<void> => {
+const send = async (line: LineUnderTest, key: string): Promise<void> => {
   const response = await fetch(`${line.url}/v1/events`, {
     method: 'POST',
     headers: { authorization: `Bearer ${line.key}`, 'content-type': 'application/json' },
@@ -22,45 +23,47 @@ const send = async (line: LineUnderTest, event: string, key: string): Promise<vo
   await response.arrayBuffer();
 };
 
-/** In milliseconds, as a client sees it: the time of a query that does not find it yet is part of it. */
+/**
+ * In milliseconds, as a client sees it: the time of a question that does not find it yet is part of it. One marker is
+ * sent after the other, so that the first n of them are those that are counted.
+ */
 export const measureFreshness = async (line: LineUnderTest, seconds: number): Promise<Record<string, number>> => {
-  const event = 'llm.marker';
-  const acceptedAt = new Map<string, number>();
+  await line.ask('POST', '/v1/meters', { code: meter, name: 'Markers', event, aggregation: 'count' });
+  await line.ask('POST', '/v1/customers', { external_id: 'marker', name: 'Markers' });
+  const acceptedAt: number[] = [];
   const freshMs: number[] = [];
+  const askMs: number[] = [];
   const startMs = performance.now();
   let sending = true;
-  const look = async () => {
-    while (sending || acceptedAt.size > 0) {
+  const ask = async () => {
+    while (sending || freshMs.length < acceptedAt.length) {
       if (performance.now() - startMs > seconds * 1000 + lateMsMax)
-        throw new Error(`${acceptedAt.size} markers can't be read`);
-      const checked = await line.checkedSequence();
-      const query = `SELECT idempotency_key AS key FROM usage_events WHERE event = {event:String}
-           AND stream_sequence <= {checked:UInt64}`;
-      const result = await line.clickhouse.query({ query, query_params: { event, checked }, format: 'JSONEachRow' });
+        throw new Error(`${acceptedAt.length - freshMs.length} markers can't be read`);
+      const askedMs = performance.now();
+      const text = await line.ask('GET', `/v1/meters/${meter}/usage?customer_id=marker`);
       const nowMs = performance.now();
-      for (const { key } of await result.json<{ key: string }>()) {
-        const acceptedMs = acceptedAt.get(key);
-        if (acceptedMs === undefined) continue;
+      askMs.push(nowMs - askedMs);
+      const { items } = JSON.parse(text) as { items: readonly { quantity: string }[] };
+      for (const acceptedMs of acceptedAt.slice(freshMs.length, Number(items[0]?.quantity ?? 0)))
         freshMs.push(nowMs - acceptedMs);
-        acceptedAt.delete(key);
-      }
-      await pause(lookEveryMs);
+      await pause(askEveryMs);
     }
   };
   const sendMarkers = async () => {
     while (performance.now() - startMs < seconds * 1000) {
-      const key = randomUUID();
-      await send(line, event, key);
-      acceptedAt.set(key, performance.now());
+      await send(line, randomUUID());
+      acceptedAt.push(performance.now());
       await pause(everyMs);
     }
   };
-  await Promise.all([look(), sendMarkers().finally(() => (sending = false))]);
+  await Promise.all([ask(), sendMarkers().finally(() => (sending = false))]);
   const sorted = freshMs.toSorted((a, b) => a - b);
+  const asked = askMs.toSorted((a, b) => a - b);
   return {
     markers: sorted.length,
     fresh_p50_ms: percentile(sorted, 0.5),
     fresh_p99_ms: percentile(sorted, 0.99),
     fresh_max_ms: sorted.at(-1) ?? 0,
+    ask_p50_ms: percentile(asked, 0.5),
   };
 };

@@ -5,6 +5,7 @@
 import { type ClickHouseClient, createClient } from '@clickhouse/client';
 import pg from 'pg';
 import type { Stack } from '#platform/local/stack.ts';
+import { askText } from '../api/call.ts';
 import { startGenerator } from '../load/generator.ts';
 import type { LoadOptions, LoadReport } from '../load/run-load.ts';
 import { cpuOf, cpuSecondsOf, machineCpuSeconds, microsPerEvent, type Pids } from './process-cost.ts';
@@ -35,9 +36,23 @@ export type LineUnderTest = {
   readonly untilStored: (event: string, rows: number) => Promise<number>;
   /** Waits until ClickHouse merges nothing: what one case left behind is no cost of the next. */
   readonly untilMerged: () => Promise<void>;
+  /** The body of the API's answer; throws where it refuses. */
+  readonly ask: (method: string, path: string, body?: object) => Promise<string>;
   /** Runs `work` with the sink stopped in its tracks; afterwards it goes on. */
   readonly withoutSink: <T>(work: () => Promise<T>) => Promise<T>;
-  readonly resumeSink: () => void;
+  readonly stopChecker: () => void;
+  /** All that were stopped go on. */
+  readonly resume: () => void;
+  /** Ends the checker at once, and waits until another one has its place. */
+  readonly replaceChecker: () => Promise<void>;
+  /**
+   * Waits until all that is stored is checked, with `begin` at its beginning: what that takes and costs, of so many
+   * events.
+   */
+  readonly untilChecked: (
+    events: number,
+    begin: () => unknown,
+  ) => Promise<{ ms: number; cpu: Measured['cpuMicrosPerEvent'] }>;
   readonly close: () => Promise<void>;
 };
 
@@ -66,9 +81,19 @@ export const createLineUnderTest = (stack: Stack): LineUnderTest => {
     return Number(row?.number ?? 0);
   };
   const rowsOf = (event: string) => numberOf('count()', event);
-  const signalSink = (signal: 'SIGSTOP' | 'SIGCONT') => {
-    const { sink } = pids();
-    if (sink) process.kill(sink, signal);
+  const signal = (name: string, what: 'SIGSTOP' | 'SIGCONT' | 'SIGKILL') => {
+    const { [name]: pid } = pids();
+    if (pid) process.kill(pid, what);
+  };
+  const resume = () => {
+    for (const name of ['sink', 'checker']) signal(name, 'SIGCONT');
+  };
+  const checkedSequence = async (): Promise<string> => {
+    await connected;
+    const { rows } = await postgres.query<{ checked: string }>(
+      'SELECT max(checked_sequence)::text AS checked FROM identity_checks',
+    );
+    return rows[0]?.checked ?? '0';
   };
   return {
     url,
@@ -97,13 +122,7 @@ export const createLineUnderTest = (stack: Stack): LineUnderTest => {
       };
     },
     distinctOf: (event) => numberOf('uniqExact(key_digest)', event),
-    checkedSequence: async () => {
-      await connected;
-      const { rows } = await postgres.query<{ checked: string }>(
-        'SELECT max(checked_sequence)::text AS checked FROM identity_checks',
-      );
-      return rows[0]?.checked ?? '0';
-    },
+    checkedSequence,
     untilStored: async (event, rows) => {
       const startMs = performance.now();
       while ((await rowsOf(event)) < rows) {
@@ -125,11 +144,27 @@ export const createLineUnderTest = (stack: Stack): LineUnderTest => {
         await pause(100);
       }
     },
+    ask: (method, path, body) => askText(stack, method, path, body),
     withoutSink: async (work) => {
-      signalSink('SIGSTOP');
-      return work().finally(() => signalSink('SIGCONT'));
+      signal('sink', 'SIGSTOP');
+      return work().finally(() => signal('sink', 'SIGCONT'));
     },
-    resumeSink: () => signalSink('SIGCONT'),
+    stopChecker: () => signal('checker', 'SIGSTOP'),
+    resume,
+    replaceChecker: async () => {
+      const { checker } = pids();
+      signal('checker', 'SIGKILL');
+      while (pids().checker === checker) await pause(pollMs);
+    },
+    untilChecked: async (events, begin) => {
+      const query = 'SELECT toString(max(stream_sequence)) AS stored FROM usage_heads';
+      const [row] = await (await clickhouse.query({ query, format: 'JSONEachRow' })).json<{ stored: string }>();
+      const [before, startMs] = [cpuOf(pids()), performance.now()];
+      await begin();
+      while (BigInt(await checkedSequence()) < BigInt(row?.stored ?? 0)) await pause(pollMs);
+      // One that was made anew counts from its beginning.
+      return { ms: performance.now() - startMs, cpu: microsPerEvent(before, cpuOf(pids()), events) };
+    },
     close: async () => {
       await connected;
       await Promise.all([clickhouse.close(), postgres.end()]);

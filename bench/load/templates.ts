@@ -6,7 +6,12 @@ import avro from 'avsc';
 import { llmUsage } from '../demo/llm-usage.ts';
 import { blankKey, type KeyWriter } from './key-writer.ts';
 
-const formats = { json: 'application/json', ndjson: 'application/x-ndjson', avro: 'application/avro' } as const;
+const formats = {
+  json: 'application/json',
+  ndjson: 'application/x-ndjson',
+  avro: 'application/avro',
+  cloudevents: 'application/cloudevents-batch+json',
+} as const;
 export type Format = keyof typeof formats;
 
 export type Template = {
@@ -81,10 +86,26 @@ const containerOf = (events: readonly EventJson[]): Buffer => {
 const jsonOf = (events: readonly EventJson[]): Buffer =>
   Buffer.from(JSON.stringify(events.length === 1 ? events[0] : events));
 
+const cloudEventsOf = (events: readonly EventJson[]): Buffer =>
+  Buffer.from(
+    JSON.stringify(
+      events.map((event) => ({
+        specversion: '1.0',
+        id: event.idempotency_key,
+        source: '/bench',
+        type: event.event,
+        subject: event.customer_id,
+        time: event.timestamp,
+        data: event.properties,
+      })),
+    ),
+  );
+
 const bodyOf: Readonly<Record<Format, (events: readonly EventJson[]) => Buffer>> = {
   json: jsonOf,
   ndjson: (events) => Buffer.from(events.map((event) => `${JSON.stringify(event)}\n`).join('')),
   avro: containerOf,
+  cloudevents: cloudEventsOf,
 };
 
 const placesOf = (bytes: Buffer, text: string): number[] => {

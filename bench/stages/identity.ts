@@ -1,27 +1,36 @@
 /**
- * The identity check by itself: what a key takes in memory, what the check of an event costs with filters and by asking
- * the store for each, and how long a start takes. Keys are written into the store directly, under sequences below those
- * of the stack's own stream, and checked under a stream's name of their own.
+ * The identity check by itself: what a key takes in memory; what the check of an event costs from the store and from
+ * the stream, with a window of keys behind it, and by asking the store for each; and how long a start takes.
  */
 import { randomFillSync } from 'node:crypto';
 import type { ClickHouseClient } from '@clickhouse/client';
+import { loadConfig } from '#platform/config/config.ts';
 import { systemClock } from '#platform/process/clock.ts';
+import { createLog } from '#platform/process/log.ts';
 import { connectClickHouse } from '#platform/stores/clickhouse.ts';
-import { type CheckPorts, createIdentityCheck } from '../../ingest/identity/check-identity.ts';
-import { createKeyFilters } from '../../ingest/identity/key-filters.clickhouse.ts';
+import { connectNats, type Nats } from '#platform/stores/nats.ts';
+import { toMessage } from '#schemas/usage-event.ts';
+import { subjectOf } from '#schemas/usage-stream.ts';
+import type { CheckPorts } from '../../ingest/identity/check-identity.ts';
 import { createGenerationBuilder, probeOf } from '../../ingest/identity/key-generation.ts';
+import { createKeySource } from '../../ingest/identity/key-source.ts';
 import { createKeyTable } from '../../ingest/identity/key-table.ts';
+import { createStreamKeys } from '../../ingest/identity/stream-keys.nats.ts';
 import { createUsageKeys } from '../../ingest/identity/usage-keys.clickhouse.ts';
+import { ensureUsageStream } from '../../ingest/stream/ensure-stream.nats.ts';
 import { cpuSecondsOf } from '../line/process-cost.ts';
 import { pidOf, type StageServers } from './stage.ts';
+import { checkAll, checkerOf, keyOf, keysPerMessage, keysTenant, storeKeys, storeWindow } from './stored-keys.ts';
 
 export type IdentityFigures = Readonly<Record<string, number>>;
 
-const perMessage = 200;
+/** The keys of a generation are those of a day. */
 const generations = 35;
 /** Of those that are asked of the store one by one, so many do. */
 const askedKeys = 50_000;
-const dayMs = 86_400_000;
+/** And so many come with a stream. */
+const streamedKeys = 2_000_000;
+const streamName = 'BENCH-IDENTITY';
 
 const randomHalves = (count: number): Uint32Array => {
   const halves = new Uint32Array(count);
@@ -59,66 +68,110 @@ const inMemory = (keys: number): IdentityFigures => {
   };
 };
 
-const insert = `
-INSERT INTO usage_keys (tenant, key_digest, stream_sequence, received_at, event, customer, occurred_at, payload)
-SELECT 'org_bench_identity', substring(SHA256(concat('bench-identity-', toString(number))), 1, 16),
-  intDiv(number, {perMessage:UInt64}) + 1, now64(3), 'llm.request',
-  concat('customer-', toString(number % 1000)), now64(3), number
-FROM numbers({from:UInt64}, {count:UInt64})`;
-
-const storeKeys = async (clickhouse: ClickHouseClient, keys: number): Promise<void> => {
-  const perInsert = 500_000;
-  for (let from = 0; from < keys; from += perInsert) {
-    await clickhouse.command({
-      query: insert,
-      query_params: { perMessage, from, count: Math.min(perInsert, keys - from) },
-    });
-  }
-};
-
-const checkerOf = (
-  clickhouse: ClickHouseClient,
-  stream: string,
-  range: { readonly from: number; readonly to: number },
-  generationKeysMax: number,
-  wrap = (ports: CheckPorts) => ports,
-) =>
-  createIdentityCheck(
-    { rowsMax: 100_000, generationKeysMax, windowDays: 35, horizonMs: 35 * dayMs },
-    wrap({
-      clock: systemClock,
-      readStored: async () => ({ last: range.to, stored: range.to }),
-      checked: { read: async () => range.from, advance: async () => {} },
-      keys: createUsageKeys(clickhouse),
-      filters: createKeyFilters(clickhouse, stream),
-      report: { checked: () => {}, again: () => {} },
-    }),
-  );
-
 /** As if there were no memory: each event is asked of the store. */
 const withoutFilters = (ports: CheckPorts): CheckPorts => ({
   ...ports,
   keys: {
     ...ports.keys,
-    read: async (...range) => ({ ...(await ports.keys.read(...range)), low: () => 1, high: () => 1 }),
+    read: async (...range) => {
+      const { rows, upTo } = await ports.keys.read(...range);
+      return { rows: { ...rows, low: () => 1, high: () => 1 }, upTo };
+    },
   },
 });
 
-/** Milliseconds, and microseconds of processor time of this process and of ClickHouse, each for one event. */
-const costOf = async (
-  servers: StageServers,
-  events: number,
-  work: () => Promise<unknown>,
-): Promise<{ readonly wall: number; readonly own: number; readonly store: number }> => {
-  const pid = pidOf(servers, 'clickhouse');
-  const [ownBefore, storeBefore, startMs] = [process.cpuUsage(), cpuSecondsOf(pid), performance.now()];
+/** Messages of keys from `first` on into a stream of their own; the sequences before the first and of the last. */
+const publishKeys = async (nats: Nats, first: number): Promise<{ readonly from: number; readonly to: number }> => {
+  await ensureUsageStream(nats, { ...loadConfig({}, []), streamName }, systemClock);
+  const nowMs = Date.now();
+  const bodyOf = (message: number): Buffer =>
+    toMessage(
+      Array.from({ length: keysPerMessage }, (_, row) => ({
+        tenant: keysTenant,
+        idempotencyKey: keyOf(first + message * keysPerMessage + row),
+        event: 'llm.request',
+        customer: `customer-${row}`,
+        occurredAtMs: nowMs,
+        receivedAtMs: nowMs,
+        properties: [
+          ['input_tokens', '1200'],
+          ['model', 'small-3'],
+          ['output_tokens', '116'],
+          ['region', 'eu-west'],
+        ],
+      })),
+    );
+  const messages = streamedKeys / keysPerMessage;
+  let to = 0;
+  // In their order: the numbers of the keys tell their sequences in the store.
+  for (let message = 0; message < messages; message += 1)
+    to = (await nats.js.publish(subjectOf(streamName), bodyOf(message))).seq;
+  return { from: to - messages, to };
+};
+
+type Cost = { readonly wall: number; readonly own: number; readonly store: number; readonly stream: number };
+
+/** Microseconds, and microseconds of processor time of this process and of the servers, each for one event. */
+const costOf = async (servers: StageServers, events: number, work: () => Promise<unknown>): Promise<Cost> => {
+  const pids = ['clickhouse', 'nats'].map((name) => pidOf(servers, name));
+  const secondsOf = () => pids.map(cpuSecondsOf);
+  const [ownBefore, before, startMs] = [process.cpuUsage(), secondsOf(), performance.now()];
   await work();
   const { user, system } = process.cpuUsage(ownBefore);
+  const [store = 0, stream = 0] = secondsOf().map((after, index) => after - (before[index] ?? 0));
   return {
     wall: ((performance.now() - startMs) * 1000) / events,
     own: (user + system) / events,
-    store: ((cpuSecondsOf(pid) - storeBefore) * 1e6) / events,
+    store: (store * 1e6) / events,
+    stream: (stream * 1e6) / events,
   };
+};
+
+const figuresOf = ({ wall, own, store, stream }: Cost): IdentityFigures => ({
+  wall_us: wall,
+  checker_cpu_us: own,
+  clickhouse_cpu_us: store,
+  ...(stream > 0.01 && { nats_cpu_us: stream }),
+});
+
+/** Two millions more, as the checker reads them, with all that is stored known. */
+const measureStreamed = async (
+  servers: StageServers,
+  clickhouse: ClickHouseClient,
+  keys: number,
+): Promise<IdentityFigures> => {
+  const nats = await connectNats(servers.urls.nats, 'bench', createLog('bench', 'warn'));
+  try {
+    const { from, to } = await publishKeys(nats, keys);
+    const stored = { receivedFromMs: Date.now() - 1_000, receivedUntilMs: Date.now() };
+    await storeKeys(clickhouse, { first: keys, count: streamedKeys, sequence: from + 1, ...stored });
+    const store = createUsageKeys(clickhouse);
+    const stream = createStreamKeys(nats, streamName);
+    // As of a checker that was running when they came.
+    const read = createKeySource({ stream, store: { ...store, highest: async () => from } });
+    const range = { from: keys / keysPerMessage, to, generationKeysMax: 6_000_000 };
+    // What is known is loaded before anything is there to check.
+    let end = range.from;
+    const streamed = checkerOf(clickhouse, 'BENCH', range, (ports) => ({
+      ...ports,
+      keys: { ...ports.keys, read },
+      readStored: async () => ({ last: to, stored: end }),
+    }));
+    await streamed.check();
+    end = to;
+    const cost = await costOf(servers, streamedKeys, async () => {
+      while ((streamed.standing()?.covered ?? 0) < to) await streamed.check();
+    });
+    return {
+      keys: streamedKeys,
+      window_keys: keys,
+      generations: streamed.known.holdings().generations,
+      ...figuresOf(cost),
+    };
+  } finally {
+    await (await nats.manager()).streams.delete(streamName);
+    await nats.close();
+  }
 };
 
 export const measureIdentity = async (
@@ -126,36 +179,27 @@ export const measureIdentity = async (
   keys: number,
 ): Promise<Readonly<Record<string, IdentityFigures>>> => {
   const clickhouse = connectClickHouse(servers.urls.clickhouse, { requestTimeoutMs: 300_000, connectionsMax: 4 });
-  const whole = { from: 0, to: keys / perMessage };
-  const last = { from: whole.to - askedKeys / perMessage, to: whole.to };
-  const checkAll = async ({ check }: ReturnType<typeof checkerOf>) => {
-    while (await check());
-  };
+  const to = keys / keysPerMessage;
+  const whole = { from: 0, to, generationKeysMax: Math.ceil(keys / generations) };
   try {
     const memory = { one_million: inMemory(1_000_000), five_millions: inMemory(5_000_000) };
-    await storeKeys(clickhouse, keys);
-    const filtered = checkerOf(clickhouse, 'BENCH', whole, Math.ceil(keys / generations));
+    await storeWindow(clickhouse, keys);
+    const filtered = checkerOf(clickhouse, 'BENCH', whole);
     const check = await costOf(servers, keys, () => checkAll(filtered));
-    const restarted = checkerOf(clickhouse, 'BENCH', { from: whole.to, to: whole.to }, keys);
-    const start = await costOf(servers, 1, () => checkAll(restarted));
-    const openOnly = checkerOf(clickhouse, 'BENCH-OPEN', { from: whole.to, to: whole.to }, keys);
-    const startOpen = await costOf(servers, 1, () => checkAll(openOnly));
-    const asked = await costOf(servers, askedKeys, () =>
-      checkAll(checkerOf(clickhouse, 'BENCH-ASKED', last, keys * 2, withoutFilters)),
-    );
     const { generations: closed, closedBytes, closedKeys } = filtered.known.holdings();
+    const restarted = checkerOf(clickhouse, 'BENCH', { ...whole, from: to });
+    const start = await costOf(servers, 1, () => restarted.check());
+    const streamed = await measureStreamed(servers, clickhouse, keys);
+    const last = { from: to - askedKeys / keysPerMessage, to, generationKeysMax: keys * 2 };
+    const asked = await costOf(servers, askedKeys, () =>
+      checkAll(checkerOf(clickhouse, 'BENCH-ASKED', last, withoutFilters)),
+    );
     return {
       ...memory,
-      check: {
-        keys,
-        generations: closed,
-        bytes_per_key: closedBytes / closedKeys,
-        wall_us: check.wall,
-        checker_cpu_us: check.own,
-        clickhouse_cpu_us: check.store,
-      },
-      without_filters: { wall_us: asked.wall, checker_cpu_us: asked.own, clickhouse_cpu_us: asked.store },
-      start_ms: { from_filters: start.wall / 1000, from_keys: startOpen.wall / 1000 },
+      from_the_store: { keys, generations: closed, bytes_per_key: closedBytes / closedKeys, ...figuresOf(check) },
+      from_the_stream: streamed,
+      without_filters: figuresOf(asked),
+      start_ms: { from_filters: start.wall / 1000 },
     };
   } finally {
     await clickhouse.close();

@@ -3,7 +3,7 @@
  * is made void. The order of effects:
  *
  *   1. ask how far the store has followed the stream;
- *   2. read the keys up to there, from where this process has checked;
+ *   2. read the keys up to there, from where this process has checked, from the stream or the store (key-source.ts);
  *   3. rule out what is certainly new, in memory, and look the rest up exactly;
  *   4. write a void for each later twin;
  *   5. advance the checked sequence: what bills waits for it, so it never counts a twin;
@@ -12,9 +12,11 @@
  * A crash anywhere in between repeats the same reads and the same rows, as they depend on nothing but what is stored.
  * Two checkers at once do the same twice.
  */
-import { type FirstOfDay, findTwins, type Twin } from './find-twins.ts';
+import { findTwins, type KeyDay, type Twin } from './find-twins.ts';
 import type { KeyRow, KeyRows } from './key-rows.ts';
 import { KnownKeys, type KnownKeysLimits, type KnownKeysPorts } from './known-keys.ts';
+
+export type ReadKeys = { readonly rows: KeyRows; readonly upTo: number };
 
 export type CheckPorts = Pick<KnownKeysPorts, 'clock' | 'filters'> & {
   /** The end of the stream, and up to where the store has followed it. */
@@ -26,10 +28,13 @@ export type CheckPorts = Pick<KnownKeysPorts, 'clock' | 'filters'> & {
     readonly advance: (sequence: number) => Promise<void>;
   };
   readonly keys: KnownKeysPorts['keys'] & {
-    /** In the order of their sequences; at most `rowsMax`, and then as many more as share the last sequence. */
-    readonly read: (after: number, upTo: number, rowsMax: number) => Promise<KeyRows>;
-    /** The first rows of the keys of these rows, up to a sequence. */
-    readonly firstsOf: (rows: readonly KeyRow[], upTo: number) => Promise<readonly FirstOfDay[]>;
+    /**
+     * The keys behind a sequence: all up to the one that is given back, which is `upTo` or where a batch of about
+     * `rowsMax` ends.
+     */
+    readonly read: (after: number, upTo: number, rowsMax: number) => Promise<ReadKeys>;
+    /** What the store has of the keys of these rows, up to a sequence. */
+    readonly daysOf: (rows: readonly KeyRow[], upTo: number) => Promise<readonly KeyDay[]>;
     /** Of none, nothing. */
     readonly voidTwins: (twins: readonly Twin[]) => Promise<void>;
   };
@@ -59,6 +64,8 @@ export type IdentityCheck = {
   readonly known: Pick<KnownKeys, 'holdings'>;
   /** The end of the stream as it was seen last, and up to where this process has checked. Undefined until then. */
   readonly standing: () => Standing | undefined;
+  /** How long what is not checked yet has waited: since its receipt as far as that was read. */
+  readonly waitingMs: () => number;
 };
 
 /** A range that was read and not checked to its end. */
@@ -75,6 +82,8 @@ export const createIdentityCheck = (limits: CheckLimits, ports: CheckPorts): Ide
   let standing: Standing | undefined;
   // Kept over a fault of a store: its keys are known by now, and would all be suspects if they were read anew.
   let batch: Batch | undefined;
+  /** Since when something waits; of what was checked last, when it was received. */
+  let waitingFromMs: number | undefined;
 
   const load = async (): Promise<number> => {
     const checked = await ports.checked.read();
@@ -83,23 +92,24 @@ export const createIdentityCheck = (limits: CheckLimits, ports: CheckPorts): Ide
   };
   /** Steps 1 to 3, without the look-up. */
   const readBatch = async (after: number, stored: number): Promise<Batch> => {
-    const rows = await ports.keys.read(after, stored, limits.rowsMax);
-    const upTo = rows.count >= limits.rowsMax ? rows.sequence(rows.count - 1) : stored;
+    const { rows, upTo } = await ports.keys.read(after, stored, limits.rowsMax);
     let oldestMs = Number.POSITIVE_INFINITY;
     for (let row = 0; row < rows.count; row += 1) oldestMs = Math.min(oldestMs, rows.receivedAtMs(row));
     return { events: rows.count, oldestMs, suspects: known.takeSuspects(rows).map(rows.decode), upTo };
   };
   const finish = async ({ events, oldestMs, suspects, upTo }: Batch): Promise<void> => {
-    const twins = suspects.length === 0 ? [] : findTwins(suspects, await ports.keys.firstsOf(suspects, upTo), limits);
+    const twins = suspects.length === 0 ? [] : findTwins(suspects, await ports.keys.daysOf(suspects, upTo), limits);
     await ports.keys.voidTwins(twins);
     await ports.checked.advance(upTo);
     const lagMs = events === 0 ? undefined : ports.clock.nowMs() - oldestMs;
+    waitingFromMs = lagMs === undefined ? ports.clock.nowMs() : oldestMs;
     ports.report.checked({ events, suspects: suspects.length, twins, upTo, lagMs });
   };
 
   return {
     known,
     standing: () => standing,
+    waitingMs: () => (waitingFromMs === undefined ? 0 : Math.max(0, ports.clock.nowMs() - waitingFromMs)),
     check: async () => {
       covered ??= await load();
       if (!batch) {
@@ -112,6 +122,7 @@ export const createIdentityCheck = (limits: CheckLimits, ports: CheckPorts): Ide
         // A stream that lost its end gives sequences again, to other events: these are to be checked like any.
         covered = Math.min(covered, last);
         standing = { last, covered };
+        waitingFromMs = covered < last ? (waitingFromMs ?? ports.clock.nowMs()) : undefined;
         if (stored <= covered) return tended.worked;
         batch = await readBatch(covered, stored);
       }

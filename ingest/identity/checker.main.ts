@@ -7,8 +7,10 @@ import { onStored } from '../stream/usage-stream.nats.ts';
 import { createIdentityCheck } from './check-identity.ts';
 import { createCheckedSequence } from './checked-sequence.postgres.ts';
 import { createKeyFilters } from './key-filters.clickhouse.ts';
+import { createKeySource } from './key-source.ts';
 import { observeCheck, observeHoldings } from './observe-check.ts';
 import { createReadStored } from './stored-sequence.nats.ts';
+import { createStreamKeys } from './stream-keys.nats.ts';
 import { createUsageKeys } from './usage-keys.clickhouse.ts';
 
 /**
@@ -16,10 +18,12 @@ import { createUsageKeys } from './usage-keys.clickhouse.ts';
  * short questions to NATS. With all of them checked it waits for the word of a sink, which may get lost.
  */
 const [pollMs, idleMs] = [50, 1_000];
-/** Events that are read at a time: about 15 MB. */
+/** Events that are checked at a time: about 30 MB of the stream. */
 const rowsMax = 100_000;
 /** The table of the open generation takes 67 MB then, and another one while it is closed. */
 const generationKeysMax = 6_000_000;
+/** Up to 35 days of generations are eleven or so then. */
+const merging = { mergedMin: 5, mergedKeysMax: 64_000_000, mergedDaysMax: 8 };
 /**
  * Everybody waits meanwhile: a server that is gone without a word is given up early. The longest question is about the
  * keys of a generation.
@@ -36,14 +40,21 @@ const options = {
 
 await runWorker('checker', options, async ({ config, log, metrics, nats, clickhouse, postgres }) => {
   await ensureUsageStream(nats, config, systemClock);
+  const keys = createUsageKeys(clickhouse);
   const identity = createIdentityCheck(
-    { rowsMax, generationKeysMax, windowDays: config.identityWindowDays, horizonMs: config.pastDaysMax * dayMs },
+    {
+      ...merging,
+      rowsMax,
+      generationKeysMax,
+      windowDays: config.identityWindowDays,
+      horizonMs: config.pastDaysMax * dayMs,
+    },
     failAtCheck(
       {
         clock: systemClock,
         readStored: createReadStored(nats, config.streamName),
         checked: createCheckedSequence(postgres, config.streamName),
-        keys: createUsageKeys(clickhouse),
+        keys: { ...keys, read: createKeySource({ stream: createStreamKeys(nats, config.streamName), store: keys }) },
         filters: createKeyFilters(clickhouse, config.streamName),
         report: observeCheck(metrics, log),
       },
@@ -57,5 +68,5 @@ await runWorker('checker', options, async ({ config, log, metrics, nats, clickho
     return standing && standing.covered === standing.last ? idleMs : pollMs;
   };
   const wokenBy = (wake: () => void) => onStored(nats, config.streamName, wake);
-  return { loops: [{ work, lanes: 1, pollMs, wokenBy }] };
+  return { loops: [{ work, lanes: 1, pollMs, wokenBy }], waitingMs: identity.waitingMs };
 });

@@ -1,20 +1,34 @@
 /** Which rows are later twins of others: the rule, without its reading. */
 import type { KeyRow } from './key-rows.ts';
 
-/** The row of a key with the lowest sequence of one day of receipt. */
-export type FirstOfDay = {
+/** What a stored row says, its times apart: twins that say the same tell it from a conflict. */
+export type Said = {
+  readonly sequence: number;
+  readonly event: string;
+  readonly customer: string;
+  /** A hash of the properties. */
+  readonly payload: bigint;
+};
+
+/** The rows of a key of one day of receipt. */
+export type KeyDay = {
   readonly tenant: string;
   readonly digest: string;
   /** Days since 1970, UTC. */
   readonly receivedDay: number;
-  readonly sequence: number;
-  readonly event: string;
-  readonly customer: string;
-  readonly payload: bigint;
+  /** The row with the lowest sequence. */
+  readonly first: Said;
+  /** Those of the rows that were asked about, and maybe more. */
+  readonly asked: readonly Said[];
 };
 
 /** `twin`: says the same as the first, times apart; `conflict`: says something else. */
-export type Twin = { readonly row: KeyRow; readonly firstSequence: number; readonly reason: 'twin' | 'conflict' };
+export type Twin = {
+  readonly row: KeyRow;
+  readonly said: Said;
+  readonly firstSequence: number;
+  readonly reason: 'twin' | 'conflict';
+};
 
 export type TwinRule = {
   /** An earlier event of the same key counts for so many days of receipt. */
@@ -37,23 +51,26 @@ const identityOf = ({ tenant, digest }: { readonly tenant: string; readonly dige
   `${digest} ${tenant}`;
 
 /**
- * A row is a twin where its key has one with a lower sequence, received at most `windowDays` days before. `firsts` are
- * those of the rows' keys, this very row among them. Whole days, as then a key that was sent a million times has as
- * many firsts as days; the answer depends on what is stored and on nothing else. A first that is void itself counts as
- * well: else the third of three twins would be billed, once the first has left the window.
+ * A row is a twin where its key has one with a lower sequence, received at most `windowDays` days before. `days` are
+ * those of the rows' keys. Whole days, as then a key that was sent a million times has as many firsts as days; the
+ * answer depends on what is stored and on nothing else. A first that is void itself counts as well: else the third of
+ * three twins would be billed, once the first has left the window. A row that is not stored, since its message was put
+ * aside as unreadable, is nothing that could be void.
  */
-export const findTwins = (rows: readonly KeyRow[], firsts: readonly FirstOfDay[], rule: TwinRule): Twin[] => {
-  const firstsOf = Map.groupBy(firsts, identityOf);
+export const findTwins = (rows: readonly KeyRow[], days: readonly KeyDay[], rule: TwinRule): Twin[] => {
+  const daysOf = Map.groupBy(days, identityOf);
   return rows.flatMap((row): Twin[] => {
     const fromDay = isBackfill(row, rule)
       ? Number.NEGATIVE_INFINITY
       : Math.floor(row.receivedAtMs / dayMs) - rule.windowDays;
-    let first: FirstOfDay | undefined;
-    for (const one of firstsOf.get(identityOf(row)) ?? []) {
-      if (one.receivedDay >= fromDay && one.sequence < (first?.sequence ?? row.sequence)) first = one;
+    let first: Said | undefined;
+    let said: Said | undefined;
+    for (const day of daysOf.get(identityOf(row)) ?? []) {
+      said ??= day.asked.find(({ sequence }) => sequence === row.sequence);
+      if (day.receivedDay >= fromDay && day.first.sequence < (first?.sequence ?? row.sequence)) first = day.first;
     }
-    if (!first) return [];
-    const isSame = first.event === row.event && first.customer === row.customer && first.payload === row.payload;
-    return [{ row, firstSequence: first.sequence, reason: isSame ? 'twin' : 'conflict' }];
+    if (!first || !said) return [];
+    const isSame = first.event === said.event && first.customer === said.customer && first.payload === said.payload;
+    return [{ row, said, firstSequence: first.sequence, reason: isSame ? 'twin' : 'conflict' }];
   });
 };

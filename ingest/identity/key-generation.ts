@@ -9,6 +9,23 @@ import { firstBits, type KeyTable } from './key-table.ts';
 /** From behind `from` up to `to`. */
 export type Range = { readonly from: number; readonly to: number };
 
+/** One of 2^bits parts. */
+export type HashPart = { readonly bits: number; readonly part: number };
+
+/** What the store says of the keys of a range. */
+export type KeyHashes = {
+  /**
+   * The first 8 bytes of the digest of each key, in any order; a piece may end within a digest. Of a part, those whose
+   * first half begins with the bits of its number.
+   */
+  readonly hashes: (range: Range, part?: HashPart) => AsyncIterable<Buffer>;
+  /** How many different hashes there are, and when the last of their events was received; 0 where there is none. */
+  readonly facts: (
+    range: Range,
+    part?: HashPart,
+  ) => Promise<{ readonly hashes: number; readonly receivedUntilMs: number }>;
+};
+
 export type Generation = Range & {
   /** The latest time at which an event of it was received. */
   readonly receivedUntilMs: number;

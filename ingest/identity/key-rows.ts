@@ -1,14 +1,16 @@
 /**
- * Rows of `usage_keys` as ClickHouse sends them (RowBinary), read where they lie: of a batch only the few rows that may
- * be twins are ever decoded. A row: key_digest (16 bytes), stream_sequence, received_at, occurred_at, payload (8 bytes
- * each), then tenant, event and customer, each behind its length.
+ * What the identity check reads of stored events: the key of each, its sequence and its times. Of rows of `usage_keys`
+ * as ClickHouse sends them (RowBinary), read where they lie: of a batch only the few rows that may be twins are ever
+ * decoded. A row: key_digest (16 bytes), stream_sequence, received_at, occurred_at (8 bytes each), then the tenant
+ * behind its length.
  */
+import { readLength } from '#schemas/usage-event.ts';
 
 /** The columns in that order, for a query. Times are milliseconds. */
-export const keyColumns = `key_digest, stream_sequence, toUnixTimestamp64Milli(received_at), toUnixTimestamp64Milli(occurred_at), payload,
-  toString(tenant), toString(event), customer`;
+export const keyColumns = `key_digest, stream_sequence, toUnixTimestamp64Milli(received_at),
+  toUnixTimestamp64Milli(occurred_at), toString(tenant)`;
 
-const offsets = { low: 0, high: 4, sequence: 16, receivedAt: 24, occurredAt: 32, payload: 40, texts: 48 } as const;
+const offsets = { low: 0, high: 4, sequence: 16, receivedAt: 24, occurredAt: 32, tenant: 40 } as const;
 
 export type KeyRow = {
   readonly tenant: string;
@@ -16,12 +18,10 @@ export type KeyRow = {
   readonly digest: string;
   readonly sequence: number;
   readonly receivedAtMs: number;
-  readonly event: string;
-  readonly customer: string;
   readonly occurredAtMs: number;
-  readonly payload: bigint;
 };
 
+/** In the order of their sequences. */
 export type KeyRows = {
   readonly count: number;
   /** The first 64 bits of a row's digest, which stand for its key where a set or a filter is asked. */
@@ -33,25 +33,14 @@ export type KeyRows = {
   readonly decode: (row: number) => KeyRow;
 };
 
-const readLength = (source: Buffer, from: number): { readonly length: number; readonly next: number } => {
-  let length = 0;
-  for (let at = from, factor = 1; ; at += 1, factor *= 128) {
-    const byte = source.readUInt8(at);
-    length += (byte & 0x7f) * factor;
-    if (byte < 0x80) return { length, next: at + 1 };
-  }
-};
-
 /** Throws on bytes that end within a row. */
 export const keyRowsFrom = (bytes: Buffer): KeyRows => {
-  const starts: number[] = [];
+  const starts = new Uint32Array(Math.ceil(bytes.length / (offsets.tenant + 1)));
+  let count = 0;
   for (let at = 0; at < bytes.length; ) {
-    starts.push(at);
-    at += offsets.texts;
-    for (let text = 0; text < 3; text += 1) {
-      const { length, next } = readLength(bytes, at);
-      at = next + length;
-    }
+    starts[count++] = at;
+    const { value, next } = readLength(bytes, at + offsets.tenant);
+    at = next + value;
     if (at > bytes.length) throw new RangeError('rows of keys that end within a row');
   }
   const startOf = (row: number): number => starts[row] as number;
@@ -59,30 +48,25 @@ export const keyRowsFrom = (bytes: Buffer): KeyRows => {
     const at = startOf(row) + offset;
     return bytes.readUInt32LE(at) + bytes.readInt32LE(at + 4) * 4_294_967_296;
   };
+  const sequence = (row: number) => integer(row, offsets.sequence);
+  const receivedAtMs = (row: number) => integer(row, offsets.receivedAt);
+  const occurredAtMs = (row: number) => integer(row, offsets.occurredAt);
   return {
-    count: starts.length,
+    count,
     low: (row) => bytes.readUInt32LE(startOf(row) + offsets.low),
     high: (row) => bytes.readUInt32LE(startOf(row) + offsets.high),
-    sequence: (row) => integer(row, offsets.sequence),
-    receivedAtMs: (row) => integer(row, offsets.receivedAt),
-    occurredAtMs: (row) => integer(row, offsets.occurredAt),
+    sequence,
+    receivedAtMs,
+    occurredAtMs,
     decode: (row) => {
       const start = startOf(row);
-      let at = start + offsets.texts;
-      const readText = (): string => {
-        const { length, next } = readLength(bytes, at);
-        at = next + length;
-        return bytes.toString('utf8', next, at);
-      };
+      const { value, next } = readLength(bytes, start + offsets.tenant);
       return {
-        tenant: readText(),
-        event: readText(),
-        customer: readText(),
+        tenant: bytes.toString('utf8', next, next + value),
         digest: bytes.toString('hex', start, start + 16),
-        sequence: integer(row, offsets.sequence),
-        receivedAtMs: integer(row, offsets.receivedAt),
-        occurredAtMs: integer(row, offsets.occurredAt),
-        payload: bytes.readBigUInt64LE(start + offsets.payload),
+        sequence: sequence(row),
+        receivedAtMs: receivedAtMs(row),
+        occurredAtMs: occurredAtMs(row),
       };
     },
   };

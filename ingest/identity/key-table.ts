@@ -13,7 +13,7 @@ export type KeyTable = {
   readonly has: (low: number, high: number) => boolean;
   /** False where the set has it already. */
   readonly add: (low: number, high: number) => boolean;
-  /** Every hash whose `low` begins with the `bits` bits of `segment`. */
+  /** Every hash whose `low` begins, behind what all share, with the `bits` bits of `segment`. */
   readonly collect: (segment: number, bits: number) => Hashes;
 };
 
@@ -23,7 +23,9 @@ export const firstBits = (half: number, bits: number): number => (bits === 0 ? 0
 /** Beyond this share of full places a search takes more than a few steps. */
 const fullest = 0.75;
 
-export const createKeyTable = (firstPlaceBits = 12): KeyTable => {
+/** `sharedBits`: first bits of `low` that all hashes have in common; by those none would find a place of its own. */
+export const createKeyTable = (firstPlaceBits = 12, sharedBits = 0): KeyTable => {
+  const ownBits = (low: number, bits: number): number => firstBits(low << sharedBits, bits);
   let placeBits = firstPlaceBits;
   // Both halves of a hash in one line of the processor's cache. An empty place is two zeros; the one hash that looks
   // like it stands apart.
@@ -34,7 +36,7 @@ export const createKeyTable = (firstPlaceBits = 12): KeyTable => {
   /** Where the hash stands, or where it belongs: an index into `halves`. */
   const indexOf = (low: number, high: number): number => {
     const mask = halves.length - 1;
-    for (let index = 2 * firstBits(low, placeBits); ; index = (index + 2) & mask) {
+    for (let index = 2 * ownBits(low, placeBits); ; index = (index + 2) & mask) {
       const [foundLow, foundHigh] = [halves[index], halves[index + 1]];
       if ((foundLow === low && foundHigh === high) || (foundLow === 0 && foundHigh === 0)) return index;
     }
@@ -76,7 +78,7 @@ export const createKeyTable = (firstPlaceBits = 12): KeyTable => {
       const found: Hashes = { lows: new Uint32Array(filled + 1), highs: new Uint32Array(filled + 1) };
       let count = 0;
       const take = (low: number, high: number): void => {
-        if (firstBits(low, bits) !== segment) return;
+        if (ownBits(low, bits) !== segment) return;
         found.lows[count] = low;
         found.highs[count] = high;
         count += 1;

@@ -8,9 +8,9 @@
  *   4. they are stored, all in one insert;
  *   5. they take the table's place.
  *
- * A crash in between leaves the range open: the next start reads its keys from the store.
+ * A crash in between leaves the range open: the next start reads its keys from the store. With nothing to close,
+ * neighbours are merged (merge-generations.ts).
  */
-import assert from 'node:assert/strict';
 import type { Clock } from '#platform/process/clock.ts';
 import { isBackfill, type TwinRule } from './find-twins.ts';
 import {
@@ -19,6 +19,7 @@ import {
   createGenerationBuilder,
   type Generation,
   type GenerationBuilder,
+  type KeyHashes,
   keysOf,
   probeOf,
   type Range,
@@ -26,15 +27,11 @@ import {
 } from './key-generation.ts';
 import type { KeyRows } from './key-rows.ts';
 import { createKeyTable, type KeyTable } from './key-table.ts';
+import { createMerge, dueMerge, type Merge, type MergeLimits, tableOf } from './merge-generations.ts';
 
 export type KnownKeysPorts = {
   readonly clock: Clock;
-  readonly keys: {
-    /** The first 8 bytes of the digest of each key of a range, in any order; a piece may end within a digest. */
-    readonly hashes: (range: Range) => AsyncIterable<Buffer>;
-    /** How many different hashes a range holds, and when the last of its events was received; 0 where it holds none. */
-    readonly facts: (range: Range) => Promise<{ readonly hashes: number; readonly receivedUntilMs: number }>;
-  };
+  readonly keys: KeyHashes;
   readonly filters: {
     readonly list: () => Promise<readonly StoredGeneration[]>;
     readonly read: (stored: StoredGeneration) => Promise<Generation>;
@@ -42,10 +39,11 @@ export type KnownKeysPorts = {
   };
 };
 
-export type KnownKeysLimits = TwinRule & {
-  /** A generation is closed once it has so many keys, and in any case when its day is over. */
-  readonly generationKeysMax: number;
-};
+export type KnownKeysLimits = TwinRule &
+  MergeLimits & {
+    /** A generation is closed once it has so many keys, and in any case when its day is over. */
+    readonly generationKeysMax: number;
+  };
 
 /** What the check holds in memory. */
 export type Holdings = {
@@ -67,6 +65,8 @@ type Closing = {
 /** What was done; `againFrom`: the check has to begin there anew. */
 export type Tended = { readonly worked: boolean; readonly againFrom?: number };
 
+/** After one that failed. */
+const mergeAgainMs = 600_000;
 const dayMs = 86_400_000;
 const dayOf = (ms: number): number => Math.floor(ms / dayMs);
 
@@ -78,6 +78,8 @@ export class KnownKeys {
   #openedDay: number;
   #closing: Closing | undefined;
   #closed: Generation[] = [];
+  #merge: Merge | undefined;
+  #mergeFromMs = Number.NEGATIVE_INFINITY;
   /** Of the day on which the last event of what was forgotten came, and before, nothing is known. */
   #forgottenDay = Number.NEGATIVE_INFINITY;
   /** The latest receipt that was seen, and never later than now: a gateway whose clock is ahead makes nobody forget. */
@@ -99,22 +101,12 @@ export class KnownKeys {
       else this.#closed.push(await this.#ports.filters.read(stored));
     }
     this.#closing = undefined;
+    this.#merge = undefined;
     await this.#reopen(Math.min(chain.at(-1)?.to ?? 0, checked), checked);
   }
 
   async #reopen(from: number, upTo: number): Promise<void> {
-    const table = createKeyTable();
-    let rest: Buffer = Buffer.alloc(0);
-    if (upTo > from) {
-      for await (const piece of this.#ports.keys.hashes({ from, to: upTo })) {
-        const bytes = rest.length === 0 ? piece : Buffer.concat([rest, piece]);
-        const whole = bytes.length - (bytes.length % 8);
-        for (let at = 0; at < whole; at += 8) table.add(bytes.readUInt32LE(at), bytes.readUInt32LE(at + 4));
-        rest = bytes.subarray(whole);
-      }
-    }
-    assert.equal(rest.length, 0, 'hashes that end within a hash');
-    this.#open = table;
+    this.#open = upTo > from ? await tableOf(this.#ports.keys.hashes({ from, to: upTo })) : createKeyTable();
     this.#openFrom = from;
     this.#openedDay = dayOf(this.#ports.clock.nowMs());
   }
@@ -152,7 +144,7 @@ export class KnownKeys {
       this.#open.size() >= this.#limits.generationKeysMax || dayOf(this.#ports.clock.nowMs()) > this.#openedDay;
     return isDue && this.#open.size() > 0 && covered > this.#openFrom
       ? this.#close({ from: this.#openFrom, to: covered })
-      : { worked: false };
+      : { worked: await this.#mergeOn() };
   }
 
   async #close(range: Range): Promise<Tended> {
@@ -179,6 +171,31 @@ export class KnownKeys {
     for (const one of this.#closed.filter((closed) => this.#isOutdated(closed))) this.#forget(one);
     this.#closed = this.#closed.filter((closed) => !this.#isOutdated(closed));
     return { worked: true };
+  }
+
+  /** One step of a merge. One that fails is given up for a while: the check doesn't depend on it. */
+  async #mergeOn(): Promise<boolean> {
+    if (!this.#merge) {
+      if (this.#ports.clock.nowMs() < this.#mergeFromMs) return false;
+      const due = dueMerge(this.#closed, this.#limits);
+      if (due.length === 0) return false;
+      this.#merge = createMerge(due, this.#ports.keys);
+    }
+    const { parts, next } = this.#merge;
+    try {
+      const merged = next();
+      if (typeof merged === 'boolean') return merged;
+      this.#merge = undefined;
+      await this.#ports.filters.save(merged);
+      // Some may have been forgotten meanwhile: then it begins too early.
+      if (parts.every((part) => this.#closed.includes(part)))
+        this.#closed.splice(this.#closed.indexOf(parts[0] as Generation), parts.length, merged);
+      return true;
+    } catch (error) {
+      this.#merge = undefined;
+      this.#mergeFromMs = this.#ports.clock.nowMs() + mergeAgainMs;
+      throw error;
+    }
   }
 
   #saw(receivedAtMs: number): void {

@@ -48,7 +48,7 @@ export const observeCheck = (metrics: Metrics, log: Log): CheckPorts['report'] =
 };
 
 /** What stands at the moment. The sequences are left out before the first look at the stream. */
-export const observeHoldings = (metrics: Metrics, { known, standing }: IdentityCheck): void => {
+export const observeHoldings = (metrics: Metrics, { known, standing, waitingMs }: IdentityCheck): void => {
   const asked = () => {
     const now = standing();
     if (!now) throw new Error('nothing was checked yet');
@@ -58,6 +58,11 @@ export const observeHoldings = (metrics: Metrics, { known, standing }: IdentityC
     'millrace_checker_behind_messages',
     'Stream messages that are not checked yet',
     () => asked().last - asked().covered,
+  );
+  metrics.gaugeOf(
+    'millrace_checker_waiting_seconds',
+    'How long the oldest event that is not checked yet has waited',
+    () => waitingMs() / 1000,
   );
   metrics.gaugeOf(
     'millrace_checker_keys',

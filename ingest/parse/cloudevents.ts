@@ -10,7 +10,16 @@ import { withoutMark } from '#platform/json/json-text.ts';
 import { isRecord } from '#schemas/event-fields.ts';
 import type { Fault } from '#schemas/failures.ts';
 import type { BlockWriter, ParsedEvent, RejectedEvent } from './event-block.ts';
-import { type Horizon, type ParsedBody, parseNativeEvent } from './native.ts';
+import {
+  addItems,
+  addPlainAt,
+  closes,
+  type Horizon,
+  type JsonForm,
+  type ParsedBody,
+  parseNativeEvent,
+} from './native.ts';
+import { cloudEventForm, PlainEvent, skipSpace } from './plain-event.ts';
 import { isTwin, noTwins, type ReadJson, readJson, twinFaults, twinsOfItems } from './read-json.ts';
 
 const attributes: Readonly<Record<string, string>> = {
@@ -125,9 +134,16 @@ const read = (body: Buffer): ReadJson | { readonly reason: string } => {
   }
 };
 
+const cloudEvent: JsonForm = { plain: new PlainEvent(cloudEventForm), parse: parseCloudEvent };
+
 /** Structured mode: the body is one event. */
-export const parseStructuredBody = (body: Buffer, writer: BlockWriter, horizon: Horizon): ParsedBody => {
-  const json = read(body);
+export const parseStructuredBody = (bytes: Buffer, writer: BlockWriter, horizon: Horizon): ParsedBody => {
+  const body = withoutMark(bytes);
+  const from = skipSpace(body, 0);
+  const end = isUtf8(body) && body[from] === 0x7b ? addPlainAt(body, from, writer, horizon, cloudEvent) : -1;
+  if (end >= 0 && closes(body, end, '')) return { kind: 'events' };
+  writer.clear();
+  const json = read(bytes);
   if ('reason' in json) return malformed(json.reason);
   if (!isRecord(json.value))
     return malformed('expected a CloudEvent; several go as application/cloudevents-batch+json');
@@ -136,8 +152,15 @@ export const parseStructuredBody = (body: Buffer, writer: BlockWriter, horizon: 
 };
 
 /** Batched mode: an array of events. */
-export const parseBatchBody = (body: Buffer, writer: BlockWriter, horizon: Horizon, eventsMax: number): ParsedBody => {
-  const json = read(body);
+export const parseBatchBody = (bytes: Buffer, writer: BlockWriter, horizon: Horizon, eventsMax: number): ParsedBody => {
+  const body = withoutMark(bytes);
+  const from = skipSpace(body, 0);
+  if (isUtf8(body) && body[from] === 0x5b) {
+    const opening = { at: skipSpace(body, from + 1), closing: ']' };
+    if (addItems(body, opening, writer, horizon, eventsMax, cloudEvent)) return { kind: 'events' };
+    writer.clear();
+  }
+  const json = read(bytes);
   if ('reason' in json) return malformed(json.reason);
   if (!Array.isArray(json.value)) return malformed('expected an array of CloudEvents');
   if (json.value.length > eventsMax) return { kind: 'too_many', events: json.value.length };

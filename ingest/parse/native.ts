@@ -11,7 +11,7 @@ import { isRecord, readEventId, readTimestamp } from '#schemas/event-fields.ts';
 import { faultsPerEventMax, flattenProperties } from '#schemas/event-properties.ts';
 import { unknownFieldMessage } from '#schemas/fault.ts';
 import type { BlockWriter, ParsedEvent, RejectedEvent } from './event-block.ts';
-import { endOfNested, PlainEvent, skipSpace } from './plain-event.ts';
+import { endOfNested, nativeForm, PlainEvent, skipSpace } from './plain-event.ts';
 import {
   envelopeTwin,
   isTwin,
@@ -139,15 +139,23 @@ export const parseNativeEvent = (raw: unknown, horizon: Horizon, twins = noTwins
   return { idempotencyKey, event, customer, occurredAtMs, properties };
 };
 
-const plain = new PlainEvent();
+/** A form of events in JSON: the reader of what is plain, and the general one. */
+export type JsonForm = {
+  readonly plain: PlainEvent;
+  readonly parse: (raw: unknown, horizon: Horizon, twins?: readonly Twin[]) => ParsedEvent | RejectedEvent;
+};
+
+const native: JsonForm = { plain: new PlainEvent(nativeForm), parse: parseNativeEvent };
 
 const eventsName = Buffer.from('"events"');
+
+export type Opening = { readonly at: number; readonly closing: string };
 
 /**
  * Where the first event stands, and the bytes that close the body behind the last one. Undefined where the body begins
  * in another way.
  */
-const openingOf = (body: Buffer): { readonly at: number; readonly closing: string } | undefined => {
+const openingOf = (body: Buffer): Opening | undefined => {
   const at = skipSpace(body, 0);
   if (body[at] === 0x5b) return { at: skipSpace(body, at + 1), closing: ']' };
   if (body[at] !== 0x7b) return undefined;
@@ -159,7 +167,7 @@ const openingOf = (body: Buffer): { readonly at: number; readonly closing: strin
 };
 
 /** Whether `closing`, and nothing but white space besides, stands at the end. */
-const closes = (body: Buffer, from: number, closing: string): boolean => {
+export const closes = (body: Buffer, from: number, closing: string): boolean => {
   let at = from;
   for (const byte of Buffer.from(closing)) {
     at = skipSpace(body, at);
@@ -175,7 +183,13 @@ export const isInHorizon = (time: number, horizon: Horizon): boolean =>
 /**
  * Adds the event at `from` if it is plain; returns what lies behind it, or -1 where it is left to the general reader.
  */
-const addPlainAt = (body: Buffer, from: number, writer: BlockWriter, horizon: Horizon): number => {
+export const addPlainAt = (
+  body: Buffer,
+  from: number,
+  writer: BlockWriter,
+  horizon: Horizon,
+  { plain } = native,
+): number => {
   const end = plain.read(body, from);
   if (end < 0 || !isInHorizon(plain.occurredAtMs, horizon)) return -1;
   writer.addPlain(body, plain);
@@ -186,7 +200,14 @@ const addPlainAt = (body: Buffer, from: number, writer: BlockWriter, horizon: Ho
  * Adds the event at `from`, which stands so deep in its body; returns what lies behind it, or -1 where its end can't be
  * told.
  */
-export const addEventAt = (body: Buffer, from: number, writer: BlockWriter, horizon: Horizon, depth = 0): number => {
+export const addEventAt = (
+  body: Buffer,
+  from: number,
+  writer: BlockWriter,
+  horizon: Horizon,
+  depth = 0,
+  { plain, parse } = native,
+): number => {
   const plainEnd = plain.read(body, from);
   if (plainEnd >= 0 && isInHorizon(plain.occurredAtMs, horizon)) {
     writer.addPlain(body, plain);
@@ -196,7 +217,7 @@ export const addEventAt = (body: Buffer, from: number, writer: BlockWriter, hori
   if (end < 0) return -1;
   try {
     const { value, twins } = readJson(body.subarray(from, end), nestingMax - depth);
-    writer.add(parseNativeEvent(value, horizon, twins));
+    writer.add(parse(value, horizon, twins));
   } catch {
     return -1;
   }
@@ -205,6 +226,7 @@ export const addEventAt = (body: Buffer, from: number, writer: BlockWriter, hori
 
 /** Adds the event that a text is, UTF-8 without space at its end; what is no JSON is an event with that fault. */
 export const addEventText = (text: Buffer, writer: BlockWriter, horizon: Horizon): void => {
+  const { plain } = native;
   const from = skipSpace(text, 0);
   if (text[from] === 0x7b && plain.read(text, from) === text.length && isInHorizon(plain.occurredAtMs, horizon)) {
     writer.addPlain(text, plain);
@@ -223,26 +245,39 @@ export const addEventText = (text: Buffer, writer: BlockWriter, horizon: Horizon
   writer.add(parseNativeEvent(json.value, horizon, json.twins));
 };
 
-/** Reads the body event by event. False where it is not what it should be: then nothing that was added holds. */
+/**
+ * Reads the events of an array that begins at `from` and ends with `closing`, one by one. False where it is not what it
+ * should be: then nothing that was added holds.
+ */
+export const addItems = (
+  body: Buffer,
+  { at: from, closing }: Opening,
+  writer: BlockWriter,
+  horizon: Horizon,
+  eventsMax: number,
+  form = native,
+): boolean => {
+  let at = from;
+  if (body[at] === 0x5d) return closes(body, at, closing);
+  for (;;) {
+    if (body[at] !== 0x7b || writer.total === eventsMax) return false;
+    at = addEventAt(body, at, writer, horizon, closing.length, form);
+    if (at < 0) return false;
+    at = skipSpace(body, at);
+    if (body[at] !== 0x2c) return closes(body, at, closing);
+    at = skipSpace(body, at + 1);
+  }
+};
+
+/** Reads the body event by event; as `addItems` does. */
 const addOneByOne = (body: Buffer, writer: BlockWriter, horizon: Horizon, eventsMax: number): boolean => {
   const opening = openingOf(body);
   if (!opening) return false;
-  let { at } = opening;
-  if (opening.closing === '') {
-    // One that stands alone and is not plain may be a batch in other words: "events" behind another name, or with an
-    // escape. The whole decides.
-    const end = eventsMax > 0 ? addPlainAt(body, at, writer, horizon) : -1;
-    return end >= 0 && closes(body, end, '');
-  }
-  if (body[at] === 0x5d) return closes(body, at, opening.closing);
-  for (;;) {
-    if (body[at] !== 0x7b || writer.total === eventsMax) return false;
-    at = addEventAt(body, at, writer, horizon, opening.closing.length);
-    if (at < 0) return false;
-    at = skipSpace(body, at);
-    if (body[at] !== 0x2c) return closes(body, at, opening.closing);
-    at = skipSpace(body, at + 1);
-  }
+  if (opening.closing !== '') return addItems(body, opening, writer, horizon, eventsMax);
+  // One that stands alone and is not plain may be a batch in other words: "events" behind another name, or with an
+  // escape. The whole decides.
+  const end = eventsMax > 0 ? addPlainAt(body, opening.at, writer, horizon) : -1;
+  return end >= 0 && closes(body, end, '');
 };
 
 /** One event, an array of them, or `{"events": [...]}`, into the writer. */

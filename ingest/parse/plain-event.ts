@@ -1,9 +1,9 @@
 /**
  * Finds the parts of a plain JSON event in the bytes of a body, without making a string or an object: one pass, offsets
- * only. Plain is what most events are: the five fields, texts without escapes, properties without nesting, numbers as
- * they will be stored. Anything else, right or wrong, is left to the general reader (native.ts), which also words the
- * faults; so this one may refuse at will, and must never take what the other refuses or reads in another way. The
- * fuzzer of the parsers holds both side by side.
+ * only. Plain is what most events are: the fields of their form, texts without escapes, properties without nesting,
+ * numbers as they will be stored. Anything else, right or wrong, is left to the general reader of the form (native.ts,
+ * cloudevents.ts), which also words the faults; so this one may refuse at will, and must never take what the other
+ * refuses or reads in another way. The fuzzer of the parsers holds both side by side.
  */
 import { plainInstant } from './plain-instant.ts';
 
@@ -31,15 +31,56 @@ const digitsMax = 15;
 
 const words = { null: Buffer.from('null'), true: Buffer.from('true'), false: Buffer.from('false') };
 
-/** The fields of an event, told apart by the length of their names. */
-const names = new Map(
-  ['idempotency_key', 'event', 'customer_id', 'timestamp', 'properties'].map((name) => [
-    name.length,
-    Buffer.from(name),
-  ]),
-);
-const nameOfLength = Array.from({ length: 16 }, (_, length) => names.get(length));
-const required = (1 << 15) | (1 << 5) | (1 << 11);
+/** What a field is to the event. `other`: a text that must be there and is not kept; `word`: that very text. */
+type Role = 'key' | 'event' | 'customer' | 'time' | 'properties' | 'other' | 'word';
+
+type Field = {
+  readonly name: Buffer;
+  readonly role: Role;
+  readonly bit: number;
+  readonly word?: Buffer | undefined;
+};
+
+/** The fields of a form, by the length of their names, and those that an event needs, as bits. */
+export type PlainForm = { readonly fields: readonly (readonly Field[] | undefined)[]; readonly required: number };
+
+type FieldOf = readonly [name: string, role: Role, isRequired: boolean, word?: string];
+
+const formOf = (of: readonly FieldOf[]): PlainForm => {
+  const fields = of.map(([name, role, , word], index) => ({
+    name: Buffer.from(name),
+    role,
+    bit: 1 << index,
+    word: word === undefined ? undefined : Buffer.from(word),
+  }));
+  const ofLength = Map.groupBy(fields, ({ name }) => name.length);
+  return {
+    fields: Array.from({ length: nameBytesMax + 1 }, (_, length) => ofLength.get(length)),
+    required: of.reduce((bits, [, , isRequired], index) => (isRequired ? bits | (1 << index) : bits), 0),
+  };
+};
+
+const nameBytesMax = 15;
+
+export const nativeForm = formOf([
+  ['idempotency_key', 'key', true],
+  ['event', 'event', true],
+  ['customer_id', 'customer', true],
+  ['timestamp', 'time', false],
+  ['properties', 'properties', false],
+]);
+
+/** Without extensions: which names are sent twice would have to be told of any name. */
+export const cloudEventForm = formOf([
+  ['specversion', 'word', true, '1.0'],
+  ['id', 'key', true],
+  ['source', 'other', true],
+  ['type', 'event', true],
+  ['subject', 'customer', true],
+  ['time', 'time', false],
+  ['datacontenttype', 'word', false, 'application/json'],
+  ['data', 'properties', false],
+]);
 
 /** What lies behind white space. */
 export const skipSpace = (body: Buffer, from: number): number => {
@@ -130,24 +171,30 @@ export class PlainEvent {
   readonly bounds = new Int32Array(4 * plainPropertiesMax);
   readonly order = new Uint8Array(plainPropertiesMax);
 
+  readonly #form: PlainForm;
+
+  constructor(form = nativeForm) {
+    this.#form = form;
+  }
+
   /** Reads the event that begins at `from` with its brace. Returns what lies behind it, or -1 where it is not plain. */
   read(body: Buffer, from: number): number {
     this.occurredAtMs = Number.NaN;
     this.properties = 0;
+    const { required } = this.#form;
     let seen = 0;
     let at = skipSpace(body, from + 1);
     for (;;) {
       if (body[at] !== quote) return -1;
       const nameFrom = at + 1;
       at = nameFrom;
-      while (at - nameFrom < 16 && body[at] !== quote) at += 1;
-      const length = at - nameFrom;
-      const name = nameOfLength[length];
-      if (name === undefined || (seen & (1 << length)) !== 0 || !holds(body, nameFrom, name)) return -1;
-      seen |= 1 << length;
+      while (at - nameFrom <= nameBytesMax && body[at] !== quote) at += 1;
+      const field = this.#fieldOf(body, nameFrom, at);
+      if (field === undefined || (seen & field.bit) !== 0) return -1;
+      seen |= field.bit;
       at = skipSpace(body, at + 1);
       if (body[at] !== colon) return -1;
-      at = this.#readField(body, skipSpace(body, at + 1), length);
+      at = this.#readField(body, skipSpace(body, at + 1), field);
       if (at < 0) return -1;
       at = skipSpace(body, at);
       const byte = body[at];
@@ -160,27 +207,39 @@ export class PlainEvent {
     return (seen & required) === required && this.bytes <= plainBytesMax ? at : -1;
   }
 
-  /** Reads the value of the field whose name has this length; returns what lies behind it, or -1. */
-  #readField(body: Buffer, from: number, length: number): number {
+  /** The field of that name. */
+  #fieldOf(body: Buffer, from: number, to: number): Field | undefined {
+    const ofLength = this.#form.fields[to - from];
+    if (ofLength === undefined) return undefined;
+    for (let index = 0; index < ofLength.length; index += 1) {
+      const field = ofLength[index] as Field;
+      if (holds(body, from, field.name)) return field;
+    }
+    return undefined;
+  }
+
+  /** Reads the value of a field; returns what lies behind it, or -1. */
+  #readField(body: Buffer, from: number, { role, word }: Field): number {
     const isText = body[from] === quote;
-    if (length === 10) return body[from] === openBrace ? this.#readProperties(body, from) : endOfNull(body, from);
-    if (length === 9 && !isText) return endOfNull(body, from);
+    if (role === 'properties')
+      return body[from] === openBrace ? this.#readProperties(body, from) : endOfNull(body, from);
+    if (role === 'time' && !isText) return endOfNull(body, from);
     if (!isText) return -1;
     const end = endOfId(body, from + 1);
     if (end < 0) return -1;
-    if (length === 15) {
+    if (role === 'key') {
       this.keyFrom = from + 1;
       this.keyTo = end;
-    } else if (length === 5) {
+    } else if (role === 'event') {
       this.eventFrom = from + 1;
       this.eventTo = end;
-    } else if (length === 11) {
+    } else if (role === 'customer') {
       this.customerFrom = from + 1;
       this.customerTo = end;
-    } else {
+    } else if (role === 'time') {
       this.occurredAtMs = plainInstant(body, from + 1, end);
       if (Number.isNaN(this.occurredAtMs)) return -1;
-    }
+    } else if (word !== undefined && (end - from - 1 !== word.length || !holds(body, from + 1, word))) return -1;
     return end + 1;
   }
 

@@ -6,7 +6,7 @@ import type { Log } from '#platform/process/log.ts';
 import { latencySeconds, type Metrics, powersOfTen, sizeBytes, workSeconds } from '#platform/process/metrics.ts';
 import type { Span, Tracer } from '#platform/process/tracing.ts';
 import type { StreamMessage, StreamState } from '../stream/usage-stream.nats.ts';
-import type { SinkPorts } from './sink.ts';
+import type { Sink, SinkPorts } from './sink.ts';
 
 /** A batch may come from thousands of requests; a line names so many of them, and how many there are. */
 const requestIdsMax = 20;
@@ -77,6 +77,13 @@ export const observeSink = (metrics: Metrics, log: Log): SinkPorts['report'] => 
     },
   };
 };
+
+export const observeWaiting = (metrics: Metrics, { waitingMs }: Sink): void =>
+  metrics.gaugeOf(
+    'millrace_sink_waiting_seconds',
+    'How long the oldest message that the sink holds and has not stored yet has waited in the stream',
+    () => waitingMs() / 1000,
+  );
 
 /** Asked at each scrape and not at each delivery: a sink that stands still would go on showing the last number. */
 export const observeStream = (metrics: Metrics, read: () => Promise<StreamState>): void => {

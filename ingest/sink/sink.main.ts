@@ -5,7 +5,7 @@ import { runWorker } from '#platform/start/run-worker.ts';
 import { failAtStore } from '../fail-points.ts';
 import { ensureUsageStream } from '../stream/ensure-stream.nats.ts';
 import { createAnnounce, createDeadLetter, createReadStreamState, subscribe } from '../stream/usage-stream.nats.ts';
-import { observeSink, observeStream, traceInserts } from './observe-sink.ts';
+import { observeSink, observeStream, observeWaiting, traceInserts } from './observe-sink.ts';
 import { startSink } from './sink.ts';
 import { createInsert } from './usage-store.clickhouse.ts';
 
@@ -43,5 +43,6 @@ await runWorker('sink', options, async ({ config, log, metrics, tracer, nats, cl
   );
   // A sink that ends by itself is a bug: the process ends, and a fresh one takes up what was not acknowledged.
   sink.done.catch((error) => process.emit('uncaughtException', error));
-  return { close: sink.stop };
+  observeWaiting(metrics, sink);
+  return { close: sink.stop, waitingMs: sink.waitingMs };
 });

@@ -36,7 +36,12 @@ export type SinkPorts = {
   };
 };
 
-export type Sink = { readonly done: Promise<void>; readonly stop: () => Promise<void> };
+export type Sink = {
+  readonly done: Promise<void>;
+  readonly stop: () => Promise<void>;
+  /** Since the oldest message that is held was published. */
+  readonly waitingMs: () => number;
+};
 
 /**
  * How often the server is told that messages are still being worked on, and from which age of theirs on: most are
@@ -142,6 +147,10 @@ const createHeld = (clock: Clock) => {
       };
       return { ...message, ack };
     },
+    waitingMs: (): number => {
+      const [oldest] = heldSinceMs.keys();
+      return oldest === undefined ? 0 : Math.max(0, clock.nowMs() - oldest.publishedAtMs);
+    },
     end: () => clearInterval(timer),
   };
 };
@@ -230,6 +239,7 @@ export const startSink = async (limits: SinkLimits, ports: SinkPorts): Promise<S
   })();
   return {
     done,
+    waitingMs: held.waitingMs,
     stop: async () => {
       stopping = true;
       await subscription.stop();

@@ -41,6 +41,8 @@ export type HttpOptions = {
   /** Without one nothing is traced. */
   readonly tracer?: Tracer;
   readonly health: readonly HealthCheck[];
+  /** How long the oldest that is still to be done has waited, in milliseconds; of a process that works by itself. */
+  readonly waitingMs?: (() => number) | undefined;
   readonly bodyBytesMax: number;
   readonly bounds?: ServerBounds;
   /** Without it no web page can read an answer. */
@@ -50,6 +52,8 @@ export type HttpOptions = {
 };
 
 const healthCheckMs = 2_000;
+/** A process whose work waits for longer is degraded: it works, and not as fast as it should. */
+const degradedFromMs = 10_000;
 
 declare module 'fastify' {
   interface FastifyContextConfig {
@@ -345,9 +349,12 @@ export const createHttpApp = (options: HttpOptions): FastifyInstance => {
     );
     const ready = states.every(({ required, state }) => state === 'up' || !required);
     reply.code(ready ? 200 : 503);
+    const waitingMs = options.waitingMs?.();
+    const isDegraded = waitingMs !== undefined && waitingMs > degradedFromMs;
     return {
-      status: ready ? 'ready' : 'unready',
+      status: ready ? (isDegraded ? 'degraded' : 'ready') : 'unready',
       dependencies: Object.fromEntries(states.map(({ name, state }) => [name, state])),
+      ...(waitingMs !== undefined && { waiting_seconds: Math.round(waitingMs) / 1000 }),
     };
   });
   app.get('/metrics', async (_request, reply) => {

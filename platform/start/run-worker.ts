@@ -57,6 +57,8 @@ type Loop = Omit<JobLoopOptions, 'onFault'> & {
 
 export type Work = {
   readonly loops?: readonly Loop[];
+  /** How long the oldest that is still to be done has waited. */
+  readonly waitingMs?: () => number;
   /** After the loops: finishes what else was begun. */
   readonly close?: () => Promise<void>;
 };
@@ -150,7 +152,8 @@ export const runWorker = async <Name extends ProcessName>(
     });
     const listening = Object.keys(wakes).length > 0 ? listenTo(config.databaseUrl, wakes, log) : undefined;
     const bounds = serverBoundsOf(config, log);
-    const app = createHttpApp({ log, metrics, bodyBytesMax: 1024, bounds, health, validates: false });
+    const { waitingMs } = work;
+    const app = createHttpApp({ log, metrics, bodyBytesMax: 1024, bounds, health, waitingMs, validates: false });
     const url = await listen(app, config.host, config[portSetting]);
     return {
       url,

@@ -19,7 +19,7 @@ import {
   type TestCheckerOptions,
 } from '../support/checker.ts';
 import { freshStores } from '../support/fresh-stores.ts';
-import { databasePassword } from '../support/pipeline.ts';
+import { databasePassword, until } from '../support/pipeline.ts';
 import { exampleEvent, toMessage, toRow } from '../support/usage-rows.ts';
 
 const dayMs = 86_400_000;
@@ -223,7 +223,10 @@ const colliding = (ports: CheckPorts): CheckPorts => ({
   ...ports,
   keys: {
     ...ports.keys,
-    read: async (...range) => ({ ...(await ports.keys.read(...range)), low: () => 1, high: () => 2 }),
+    read: async (...range) => {
+      const { rows, upTo } = await ports.keys.read(...range);
+      return { rows: { ...rows, low: () => 1, high: () => 2 }, upTo };
+    },
   },
 });
 
@@ -251,6 +254,33 @@ describe('what is known in memory', () => {
       [third, second],
     ]);
     // `new` was ruled out in memory.
+    expect(restarted.found.map(({ suspects }) => suspects)).toEqual([2]);
+  });
+
+  it('[I2] is merged as it ages: the same is known, also by whoever starts anew', async () => {
+    const limits = { generationKeysMax: 1, mergedMin: 2 };
+    const checker = checkerOf({ limits });
+    for (const key of ['a', 'b', 'c', 'd']) {
+      await store({ key });
+      await checker.checkAll();
+    }
+    await until(
+      async () => {
+        await checker.checkAll();
+        return checker.known.holdings();
+      },
+      ({ generations }) => generations === 1,
+    );
+    const stored = await readRows<{ generations: string }>(clickhouse, {
+      query: 'SELECT toString(uniqExact(from_sequence, to_sequence)) AS generations FROM key_filters',
+      params: {},
+    });
+    expect(stored).toEqual([{ generations: '7' }]);
+    const later = await store(...['a', 'c', 'new'].map((key) => ({ key, customer: 'cus_2' })));
+    const restarted = checkerOf({ limits: { generationKeysMax: 10 } });
+    await restarted.checkAll();
+    expect(restarted.known.holdings()).toMatchObject({ generations: 1, closedKeys: 4, openKeys: 3 });
+    expect((await voids()).map((row) => row.sequence)).toEqual([later, later]);
     expect(restarted.found.map(({ suspects }) => suspects)).toEqual([2]);
   });
 
@@ -311,7 +341,7 @@ describe('faults', () => {
     expect(restarted.found.map(({ suspects }) => suspects)).toEqual([1]);
   });
 
-  const steps = ['read', 'firstsOf', 'voidTwins', 'advance', 'list', 'save', 'facts'] as const;
+  const steps = ['read', 'daysOf', 'voidTwins', 'advance', 'list', 'save', 'facts'] as const;
   const cases = steps.flatMap((step) =>
     (['before', 'after'] as const).flatMap((moment) => [false, true].map((dies) => ({ step, moment, dies }))),
   );
@@ -341,7 +371,7 @@ describe('faults', () => {
             keys: {
               ...ports.keys,
               read: faulty('read', ports.keys.read),
-              firstsOf: faulty('firstsOf', ports.keys.firstsOf),
+              daysOf: faulty('daysOf', ports.keys.daysOf),
               voidTwins: faulty('voidTwins', ports.keys.voidTwins),
               facts: faulty('facts', ports.keys.facts),
             },
@@ -365,6 +395,27 @@ describe('faults', () => {
       expect(checker.known.holdings()).toMatchObject({ generations: 1, closedKeys: 2, openKeys: 0 });
     },
   );
+
+  it('says how long what is not checked has waited, from its receipt where that was read', async () => {
+    const first = await store({ key: 'a' });
+    const second = await store({ key: 'b', receivedAtMs: receivedAtMs + 1_000 });
+    let [nowMs, stored] = [receivedAtMs + 5_000, first];
+    const checker = checkerOf({
+      wrap: (ports) => ({
+        ...ports,
+        clock: { nowMs: () => nowMs },
+        readStored: async () => ({ last: second, stored }),
+      }),
+    });
+    await checker.checkAll();
+    expect(checker.waitingMs()).toBe(5_000);
+    nowMs += 7_000;
+    await checker.checkAll();
+    expect(checker.waitingMs()).toBe(12_000);
+    stored = second;
+    await checker.checkAll();
+    expect(checker.waitingMs()).toBe(0);
+  });
 
   it('a checker that comes late reads nothing that was checked, and says nothing that another one has said', async () => {
     await store({ key: 'a' });

@@ -26,6 +26,9 @@ const dayMs = 86_400_000;
 const defaultLimits: CheckLimits = {
   rowsMax: 100_000,
   generationKeysMax: 1_000_000,
+  mergedMin: 4,
+  mergedKeysMax: 4_000_000,
+  mergedDaysMax: 8,
   windowDays: 35,
   horizonMs: 35 * dayMs,
 };

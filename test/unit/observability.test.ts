@@ -422,7 +422,7 @@ describe('docs/observability', () => {
   it('what the issue asks for is watched: lag, errors and failed closes', () => {
     const watched = rules.map(({ expr }) => expr).join('\n');
     for (const name of [
-      'millrace_sink_lag_seconds',
+      'millrace_sink_waiting_seconds',
       'status=~"5.."',
       'millrace_billing_runs{state="failed"}',
       'millrace_stream_dead_letters',

@@ -1,5 +1,11 @@
 import { describe, expect, it } from 'vitest';
-import { type FirstOfDay, findTwins, isBackfill, type TwinRule } from '../../../../ingest/identity/find-twins.ts';
+import {
+  findTwins,
+  isBackfill,
+  type KeyDay,
+  type Said,
+  type TwinRule,
+} from '../../../../ingest/identity/find-twins.ts';
 import type { KeyRow } from '../../../../ingest/identity/key-rows.ts';
 
 const dayMs = 86_400_000;
@@ -10,28 +16,21 @@ const row = (change: Partial<KeyRow> = {}): KeyRow => ({
   tenant: 'org_1',
   digest: 'aa',
   sequence: 50,
-  event: 'e',
-  customer: 'c',
-  payload: 7n,
   receivedAtMs: day * dayMs + 5,
   occurredAtMs: day * dayMs,
   ...change,
 });
-const first = (change: Partial<FirstOfDay> = {}): FirstOfDay => ({
-  tenant: 'org_1',
-  digest: 'aa',
-  receivedDay: day,
-  sequence: 50,
-  event: 'e',
-  customer: 'c',
-  payload: 7n,
-  ...change,
-});
-const twinsOf = (one: KeyRow, ...firsts: FirstOfDay[]) =>
-  findTwins([one], firsts, rule).map(({ firstSequence, reason }) => [firstSequence, reason]);
+const said: Said = { sequence: 50, event: 'e', customer: 'c', payload: 7n };
+const first = (change: Partial<Said & Pick<KeyDay, 'tenant' | 'digest' | 'receivedDay'>> = {}): KeyDay => {
+  const { tenant = 'org_1', digest = 'aa', receivedDay = day, ...of } = change;
+  const one = { ...said, ...of };
+  return { tenant, digest, receivedDay, first: one, asked: [one] };
+};
+const twinsOf = (one: KeyRow, ...days: KeyDay[]) =>
+  findTwins([one], days, rule).map(({ firstSequence, reason }) => [firstSequence, reason]);
 
 describe('a later twin', () => {
-  it.each<[string, Partial<FirstOfDay>, unknown[]]>([
+  it.each<[string, Partial<Said & Pick<KeyDay, 'tenant' | 'digest' | 'receivedDay'>>, unknown[]]>([
     ['no other', {}, []],
     ['one with a higher sequence', { sequence: 51 }, []],
     ['one with a lower sequence', { sequence: 49 }, [[49, 'twin']]],
@@ -47,16 +46,31 @@ describe('a later twin', () => {
 
   it('is named with the very first of those in the window', () => {
     const days = [0, 10, 35, 36].map((back) => first({ receivedDay: day - back, sequence: 40 - back }));
-    expect(twinsOf(row(), ...days.toReversed())).toEqual([[5, 'twin']]);
-    expect(twinsOf(row(), ...days)).toEqual([[5, 'twin']]);
+    expect(twinsOf(row(), ...days.toReversed(), first())).toEqual([[5, 'twin']]);
+    expect(twinsOf(row(), first(), ...days)).toEqual([[5, 'twin']]);
   });
 
   it('of a backfill is one however long ago the first came', () => {
     const backfill = row({ occurredAtMs: day * dayMs + 5 - rule.horizonMs - 1 });
     expect(isBackfill(backfill, rule)).toBe(true);
-    expect(twinsOf(backfill, first({ receivedDay: 1, sequence: 1 }))).toEqual([[1, 'twin']]);
+    expect(twinsOf(backfill, first(), first({ receivedDay: 1, sequence: 1 }))).toEqual([[1, 'twin']]);
     const atTheEdge = row({ occurredAtMs: day * dayMs + 5 - rule.horizonMs });
     expect(isBackfill(atTheEdge, rule)).toBe(false);
     expect(twinsOf(atTheEdge, first({ receivedDay: 1, sequence: 1 }))).toEqual([]);
+  });
+
+  it('is told from the first by what the store has of itself, and is none where it is not stored', () => {
+    const own = (change: Partial<Said>): KeyDay => ({
+      ...first({ sequence: 49 }),
+      asked: [
+        { ...said, sequence: 60, event: 'g' },
+        { ...said, ...change },
+      ],
+    });
+    expect(findTwins([row()], [own({ customer: 'd' })], rule)).toEqual([
+      { row: row(), said: { ...said, customer: 'd' }, firstSequence: 49, reason: 'conflict' },
+    ]);
+    expect(twinsOf(row(), own({}))).toEqual([[49, 'twin']]);
+    expect(twinsOf(row(), own({ sequence: 61 }))).toEqual([]);
   });
 });

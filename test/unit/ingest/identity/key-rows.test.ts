@@ -7,22 +7,15 @@ const bytesOf = (row: {
   sequence: bigint;
   receivedAt: bigint;
   occurredAt: bigint;
-  payload: bigint;
-  texts: string[];
+  tenant: string;
 }): Buffer => {
-  const integers = Buffer.alloc(32);
+  const integers = Buffer.alloc(24);
   integers.writeBigUInt64LE(row.sequence, 0);
   integers.writeBigInt64LE(row.receivedAt, 8);
   integers.writeBigInt64LE(row.occurredAt, 16);
-  integers.writeBigUInt64LE(row.payload, 24);
-  const texts = row.texts.map((text) => {
-    const length = Buffer.byteLength(text);
-    return Buffer.concat([
-      Buffer.from(length < 128 ? [length] : [(length & 127) | 128, length >> 7]),
-      Buffer.from(text),
-    ]);
-  });
-  return Buffer.concat([Buffer.from(row.digest, 'hex'), integers, ...texts]);
+  const length = Buffer.byteLength(row.tenant);
+  const lengthBytes = Buffer.from(length < 128 ? [length] : [(length & 127) | 128, length >> 7]);
+  return Buffer.concat([Buffer.from(row.digest, 'hex'), integers, lengthBytes, Buffer.from(row.tenant)]);
 };
 
 const one = {
@@ -30,28 +23,24 @@ const one = {
   sequence: 179_500_000_000_000n,
   receivedAt: 1_795_000_000_001n,
   occurredAt: -1n,
-  payload: 2n ** 64n - 1n,
-  texts: ['org_1', 'llm.request', 'ü'.repeat(100)],
+  tenant: 'ü'.repeat(100),
 };
 
 describe('rows of keys', () => {
   it('are read where they lie: hash, sequence and times of each, and all of it where that is asked', () => {
-    const rows = keyRowsFrom(Buffer.concat([bytesOf(one), bytesOf({ ...one, sequence: 1n, texts: ['', '', ''] })]));
+    const rows = keyRowsFrom(Buffer.concat([bytesOf(one), bytesOf({ ...one, sequence: 1n, tenant: '' })]));
     expect(rows.count).toBe(2);
     expect([rows.low(0), rows.high(0), rows.sequence(0), rows.receivedAtMs(0), rows.occurredAtMs(0)]).toEqual([
       ...[0xff020100, 0x8f060504, 179_500_000_000_000, 1_795_000_000_001, -1],
     ]);
     expect(rows.decode(0)).toEqual({
-      tenant: 'org_1',
-      event: 'llm.request',
-      customer: 'ü'.repeat(100),
+      tenant: 'ü'.repeat(100),
       digest: one.digest,
       sequence: 179_500_000_000_000,
       receivedAtMs: 1_795_000_000_001,
       occurredAtMs: -1,
-      payload: 2n ** 64n - 1n,
     });
-    expect(rows.decode(1)).toMatchObject({ tenant: '', event: '', customer: '', sequence: 1 });
+    expect(rows.decode(1)).toMatchObject({ tenant: '', sequence: 1 });
   });
 
   it('of nothing are none', () => expect(keyRowsFrom(Buffer.alloc(0)).count).toBe(0));

@@ -45,6 +45,29 @@ describe('a table of keys', () => {
     );
   });
 
+  it('of hashes that begin alike goes by what comes behind that', () => {
+    fc.assert(
+      fc.property(hashes, fc.integer({ min: 1, max: 5 }), fc.nat(3), (added, shared, bits) => {
+        const alike = added.map(([low, high]) => [((low >>> shared) | (1 << (32 - shared))) >>> 0, high] as const);
+        const table = createKeyTable(3, shared);
+        for (const one of alike) table.add(...one);
+        const found: string[] = [];
+        for (let segment = 0; segment < 2 ** bits; segment += 1) {
+          const { lows, highs } = table.collect(segment, bits);
+          for (const [index, low] of lows.entries()) {
+            expect(firstBits(low, shared + bits)).toBe(2 ** bits + segment);
+            found.push(text([low, highs[index] as number]));
+          }
+        }
+        expect(found.toSorted()).toEqual([...new Set(alike.map(text))].toSorted());
+      }),
+    );
+    const table = createKeyTable(undefined, 8);
+    for (let key = 0; key < 200_000; key += 1) table.add((Math.imul(key, 0x9e3779b1) >>> 8) + 0xab00_0000, key);
+    // It would take minutes otherwise: all would look for a place in a 256th of the table.
+    expect(table.size()).toBe(200_000);
+  });
+
   it('takes at most 21.4 bytes a key', () => {
     const table = createKeyTable();
     for (let key = 0; key < 200_000; key += 1) {

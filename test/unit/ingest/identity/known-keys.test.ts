@@ -4,13 +4,20 @@
  */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { Generation, Range } from '../../../../ingest/identity/key-generation.ts';
+import { type Generation, keysOf, type Range } from '../../../../ingest/identity/key-generation.ts';
 import type { KeyRows } from '../../../../ingest/identity/key-rows.ts';
 import { KnownKeys, type KnownKeysLimits, type KnownKeysPorts } from '../../../../ingest/identity/known-keys.ts';
 import { scaled } from '../../../support/scale.ts';
 
 const dayMs = 86_400_000;
-const limits: KnownKeysLimits = { windowDays: 5, horizonMs: 5 * dayMs, generationKeysMax: 6 };
+const limits: KnownKeysLimits = {
+  windowDays: 5,
+  horizonMs: 5 * dayMs,
+  generationKeysMax: 6,
+  mergedMin: 3,
+  mergedKeysMax: 60,
+  mergedDaysMax: 3,
+};
 
 type Row = {
   readonly sequence: number;
@@ -64,6 +71,14 @@ const createStore = () => {
   return { ports, rows, generations, pass: (days: number) => (nowMs += days * dayMs), now: () => nowMs };
 };
 
+/** Until nothing is left to do; what a merge reads comes meanwhile. */
+const tendAll = async (known: KnownKeys, covered: number): Promise<void> => {
+  for (let idle = 0; idle < 5; idle += 1) {
+    if ((await known.tend(covered)).worked) idle = 0;
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+};
+
 const dayOf = (ms: number) => Math.floor(ms / dayMs);
 
 /** By the rule, and by looking at every row. */
@@ -90,12 +105,13 @@ const step = fc.oneof(
   },
   { weight: 4, arbitrary: fc.record({ kind: fc.constant('tend' as const), times: fc.nat(4) }) },
   { weight: 2, arbitrary: fc.record({ kind: fc.constant('pass' as const), days: fc.nat(4) }) },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant('tend all' as const) }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('restart' as const) }) },
 );
 
 describe('known keys', () => {
   it('[I2] [I7] rule out no later twin, whatever happened before', async () => {
-    let [twins, forgotten] = [0, 0];
+    let [twins, forgotten, merged] = [0, 0, 0];
     await fc.assert(
       fc.asyncProperty(fc.array(step, { minLength: 10, maxLength: 60 }), async (steps) => {
         const store = createStore();
@@ -104,6 +120,7 @@ describe('known keys', () => {
         for (const one of steps) {
           if (one.kind === 'pass') store.pass(one.days);
           else if (one.kind === 'tend') for (let time = 0; time < one.times; time += 1) await known.tend(covered);
+          else if (one.kind === 'tend all') await tendAll(known, covered);
           else if (one.kind === 'restart') {
             known = new KnownKeys(limits, store.ports);
             await known.load(covered);
@@ -123,14 +140,20 @@ describe('known keys', () => {
             covered += rows.length;
           }
         }
-        const { closedKeys } = known.holdings();
-        forgotten += store.generations.reduce((sum, { filters }) => sum + (filters[0]?.keys ?? 0), 0) - closedKeys;
+        const isWithin = ({ from, to }: Range, other: Range) => other.from <= from && to <= other.to;
+        const parts = store.generations.filter((one) =>
+          store.generations.some((other) => other !== one && isWithin(one, other)),
+        );
+        merged += parts.length;
+        const keys = store.generations.filter((one) => !parts.includes(one)).map(keysOf);
+        forgotten += keys.reduce((sum, one) => sum + one, 0) - known.holdings().closedKeys;
       }),
       { numRuns: scaled(500) },
     );
     // It would hold as well of one that never forgets, and of a workload without twins.
     expect(twins).toBeGreaterThan(500);
     expect(forgotten).toBeGreaterThan(100);
+    expect(merged).toBeGreaterThan(100);
   });
 
   it('rule out new keys: after a year of days each of them is looked up by the chance of a filter only', async () => {
@@ -150,10 +173,11 @@ describe('known keys', () => {
       store.rows.push(...rows);
       suspects += known.takeSuspects(rowsFrom(rows)).length;
       store.pass(1);
-      while ((await known.tend((day + 1) * 10)).worked);
-      // The window, the day that is kept over it, and the one that was closed just now.
-      expect(known.holdings().generations).toBeLessThanOrEqual(limits.windowDays + 2);
+      await tendAll(known, (day + 1) * 10);
+      // Of three days each, but for the youngest; kept are the window, a day over it, and what was merged with these.
+      expect(known.holdings().generations).toBeLessThanOrEqual(5);
     }
+    expect(known.holdings().closedKeys).toBeLessThanOrEqual(10 * (limits.windowDays + 1 + 3));
     expect(suspects).toBeLessThan(20);
   });
 

@@ -97,21 +97,25 @@ describe('what the sink acknowledges', () => {
 
   it('[I2] is nothing while its insert is still under way', async () => {
     let finish = () => {};
-    const { deliver, acked, pulled } = await start(
+    const { deliver, acked, pulled, sink } = await start(
       () =>
         new Promise((resolve) => {
           finish = resolve;
         }),
     );
+    expect(sink.waitingMs()).toBe(0);
     deliver(...bodies(6));
     await vi.waitFor(() => expect(pulled).toEqual(sequencesTo(6)));
     expect(acked).toEqual([]);
+    // Since it was published, by the stream.
+    expect(sink.waitingMs()).toBeGreaterThan(systemClock.nowMs() - 60_000);
     finish();
     await vi.waitFor(() => expect(acked).toEqual([1, 2, 3, 4]));
     await vi.waitFor(() => {
       finish();
       expect(acked).toEqual(sequencesTo(6));
     });
+    expect(sink.waitingMs()).toBe(0);
   });
 
   it('is, where a later batch fails, still every batch before it and nothing of that one', async () => {

@@ -124,4 +124,23 @@ describe('readiness', () => {
     expect(asked).toBe(1);
     await one.close();
   });
+
+  it('of a process whose work waits for over 10 s is degraded, and says for how long', async () => {
+    let waitingMs = 10_000;
+    const one = createHttpApp({
+      log: createLog('test', 'silent'),
+      metrics: createMetrics(),
+      health: [],
+      waitingMs: () => waitingMs,
+      bodyBytesMax: 1_024,
+    });
+    const ready = async () => {
+      const answer = await one.inject('/health/ready');
+      return [answer.statusCode, answer.json()];
+    };
+    expect(await ready()).toEqual([200, { status: 'ready', dependencies: {}, waiting_seconds: 10 }]);
+    waitingMs = 10_001;
+    expect(await ready()).toEqual([200, { status: 'degraded', dependencies: {}, waiting_seconds: 10.001 }]);
+    await one.close();
+  });
 });
