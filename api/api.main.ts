@@ -23,6 +23,7 @@ import { startJobLoop } from '#platform/work/job-loop.ts';
 import { hashApiKey } from '#schemas/api-key.ts';
 import { createPdfPool } from '../invoicer/documents/pdf-pool.piscina.ts';
 import { failAtCredit } from '../invoicer/fail-points.ts';
+import { createTotalsProgress } from './catalog/totals-progress.clickhouse.ts';
 import { createStoredEvents } from './events/events.clickhouse.ts';
 import { createLineEvents } from './explain/line-events.clickhouse.ts';
 import { createCountEvents } from './exports/exported-usage.clickhouse.ts';
@@ -125,6 +126,7 @@ await runProcess(log, config.shutdownMsMax, async () => {
       makePdf: pdfs.make,
       lineEvents: createLineEvents(clickhouse),
       usageNames: createUsageNames(clickhouse),
+      totalsProgress: createTotalsProgress(clickhouse),
       readUsage: createReadUsage(clickhouse, observeReads(metrics, log)),
       liveUsage: createLiveUsageOf(clickhouse, config.identityWindowDays, observeLiveUsage(metrics)),
       readWatermark,

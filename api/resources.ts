@@ -23,7 +23,7 @@ import { costBookStore } from './catalog/cost-books.postgres.ts';
 import { creditUnitRoutes } from './catalog/credit-unit-routes.ts';
 import { creditUnitStore } from './catalog/credit-units.postgres.ts';
 import { featureRoutes } from './catalog/feature-routes.ts';
-import { meterRoutes } from './catalog/meter-routes.ts';
+import { type MeterPorts, meterRoutes } from './catalog/meter-routes.ts';
 import { planRoutes } from './catalog/plan-routes.ts';
 import { planVersionRoutes } from './catalog/plan-version-routes.ts';
 import { priceOverrideRoutes } from './catalog/price-override-routes.ts';
@@ -172,6 +172,7 @@ export const createStores = (vault: Vault) => ({
 /** The stores, and what some routes need beyond them, each as its file declares it. */
 export type ApiPorts = ReturnType<typeof createStores> &
   Pick<CustomerPorts, 'usageNames'> &
+  Pick<MeterPorts, 'totalsProgress'> &
   UsagePorts &
   EntitlementPorts &
   ExportPorts &

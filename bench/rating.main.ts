@@ -3,19 +3,22 @@
  * month, from its quantities to rated lines in PostgreSQL, of more and more subscriptions with three metered charges
  * each. The invoicer stands still meanwhile, as it is the rating that is measured, and issues afterwards. With
  * `--closing` nobody asks for a run: the scheduler closes what fell due for all at the same instant, up to the last
- * invoice, and the API answers reads meanwhile. `--hand-over` does the same with issuing held until all is rated.
+ * invoice, and the API answers reads meanwhile. `--hand-over` does the same with issuing held until all is rated. With
+ * `--quantities` only quantities are read, from events and from totals by turns.
  */
 import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { createClient } from '@clickhouse/client';
 import pg from 'pg';
 import type { Stack } from '#platform/local/stack.ts';
+import type { Period } from '#schemas/period.ts';
 import { call } from './api/call.ts';
 import { percentile } from './api/load.ts';
 import { createLineUnderTest, pause } from './line/line-under-test.ts';
 import { cpuOf } from './line/process-cost.ts';
 import { keepResults, machineOf, todayAndCommit } from './line/report.ts';
 import { measureCore, planOfBench } from './rating/core.ts';
+import { measureQuantities } from './rating/quantities.ts';
 import { makeMeters, makePlan, subscribe } from './rating/stored-customers.ts';
 import { withTemporaryStack } from './temporary-stack.ts';
 import { storeMonth } from './usage/stored-month.ts';
@@ -27,6 +30,8 @@ const { values } = parseArgs({
     'core-seconds': { type: 'string', default: '5' },
     name: { type: 'string', default: 'rating' },
     closing: { type: 'boolean', default: false },
+    quantities: { type: 'boolean', default: false },
+    rounds: { type: 'string', default: '3' },
     'hand-over': { type: 'boolean', default: false },
   },
 });
@@ -62,8 +67,10 @@ type Stored = {
   readonly clickhouse: ReturnType<typeof createClient>;
   readonly owner: pg.Client;
   readonly line: ReturnType<typeof createLineUnderTest>;
+  readonly organizationId: string;
   /** Of the month, `2026-10`. */
   readonly month: string;
+  readonly period: Period;
 };
 
 const store = async (stack: Stack, subscriptions: number): Promise<Stored> => {
@@ -91,7 +98,14 @@ const store = async (stack: Stack, subscriptions: number): Promise<Stored> => {
     (stored) => stored % 5_000_000 === 0 && say(`${stored} events stored`),
   );
   await line.untilMerged();
-  return { clickhouse, owner, line, month: start.toPlainDate().toString().slice(0, 7) };
+  return {
+    clickhouse,
+    owner,
+    line,
+    organizationId,
+    month: start.toPlainDate().toString().slice(0, 7),
+    period: { start: start.epochMilliseconds, end: end.epochMilliseconds },
+  };
 };
 
 const shut = async ({ clickhouse, owner, line }: Stored): Promise<void> => {
@@ -141,6 +155,14 @@ const measureRun = async (stack: Stack, subscriptions: number): Promise<Figures>
     ...cpuBetween(before, after),
     ...issuing,
   };
+};
+
+const measureReading = async (stack: Stack, subscriptions: number): Promise<Figures> => {
+  const stored = await store(stack, subscriptions);
+  const { clickhouse: clickhousePid = 0 } = stored.line.pids();
+  const figures = await measureQuantities({ ...stored, clickhousePid }, Number(values.rounds));
+  await shut(stored);
+  return figures;
 };
 
 /** Reads one after the other while `work` goes on, with a pause between them: how long they took, in milliseconds. */
@@ -223,14 +245,17 @@ const measureClosing = async (stack: Stack, subscriptions: number): Promise<Figu
   };
 };
 
+// Totals of a month that was just stored.
+const settings = values.quantities ? { MILLRACE_TOTALS_QUIET_SECONDS: '1', MILLRACE_TOTALS_LOOK_SECONDS: '1' } : {};
+const measure = values.quantities ? measureReading : values.closing ? measureClosing : measureRun;
 const core = told('the pure core', await measureCore(Number(values['core-seconds'])));
 const runs: Record<string, Figures> = {};
 let machine: ReturnType<typeof machineOf> | undefined;
 for (const subscriptions of values.subscriptions.split(',').map(Number)) {
   const name = `${subscriptions} subscriptions, ${subscriptions * eventsEach} events`;
-  runs[name] = await withTemporaryStack({}, async (stack) => {
+  runs[name] = await withTemporaryStack({ settings }, async (stack) => {
     machine = machineOf(stack.natsSyncAlways);
-    return told(name, await (values.closing ? measureClosing : measureRun)(stack, subscriptions));
+    return told(name, await measure(stack, subscriptions));
   });
 }
 const report = { ...todayAndCommit(), machine, core, runs };

@@ -6,6 +6,7 @@ import { readCheckedSequence } from '#platform/stores/checked-sequence.postgres.
 import { billingChannels } from '#schemas/billing-run.ts';
 import { simulationChannels } from '#schemas/simulation.ts';
 import { failAtRate } from './fail-points.ts';
+import { observeQuantities } from './quantities/observe-quantities.ts';
 import { createHighestStored, createReadQuantities } from './quantities/quantities.clickhouse.ts';
 import { createReadBacklog } from './run/backlog.postgres.ts';
 import { createBillingRuns, createIsChecked } from './run/billing-runs.postgres.ts';
@@ -58,7 +59,7 @@ await runWorker('rater', options, ({ config, log, metrics, tracer, nats, clickho
     lastSequence: createReadLastSequence(nats, config.streamName),
     isChecked: createIsChecked(postgres, config.streamName),
     highestStored: createHighestStored(clickhouse),
-    readQuantities: createReadQuantities(clickhouse),
+    readQuantities: createReadQuantities(clickhouse, observeQuantities(metrics, log)),
     rate: pool.rate,
     stopwatch,
   };

@@ -8,11 +8,13 @@ import {
   MeterPatchDocument,
   Meter as MeterSchema,
   MeterVersion as MeterVersionSchema,
+  MeterWithTotals,
   NewMeter,
   NewMeterDocument,
 } from '#schemas/http/meters.ts';
 import { formatInstant } from '#schemas/instant.ts';
 import type { MeterDefinitionJson } from '#schemas/meter.ts';
+import { hasTotals } from '../../rater/aggregate/cells.ts';
 import type { Routes } from '../route/define-route.ts';
 import { listJson, listSchema } from '../route/lists.ts';
 import { created, found, headToJson, updated } from '../route/resource-fields.ts';
@@ -20,8 +22,19 @@ import type { CatalogStore } from './catalog.postgres.ts';
 import type { Meter, MeterVersion } from './meters.postgres.ts';
 import { newMeterFromJson, patchedDefinition } from './read-meter.ts';
 
+/** How far the totals of a meter version have come. */
+export type TotalsProgress =
+  | { readonly state: 'waiting' | 'unknown' }
+  | {
+      readonly state: 'filling' | 'kept';
+      readonly days: number;
+      readonly daysMade: number;
+      readonly watermark: bigint;
+    };
+
 export type MeterPorts = {
   readonly catalog: CatalogStore;
+  readonly totalsProgress: (organizationId: string, meterVersionId: string) => Promise<TotalsProgress>;
 };
 
 /** Every field of a definition, null where it has none. */
@@ -45,6 +58,17 @@ const meterJson = (meter: Meter) => ({
   ...headToJson(meter),
 });
 
+const noTotals = { days: null, days_made: null, watermark: null };
+const totalsJson = (progress: TotalsProgress | { readonly state: 'none' }) =>
+  'days' in progress
+    ? {
+        state: progress.state,
+        days: progress.days,
+        days_made: progress.daysMade,
+        watermark: progress.watermark.toString(),
+      }
+    : { state: progress.state, ...noTotals };
+
 const versionJson = (version: MeterVersion) => ({
   id: version.id,
   meter_id: version.meterId,
@@ -55,7 +79,7 @@ const versionJson = (version: MeterVersion) => ({
 
 const tag = 'Meters';
 
-const readingRoutes = ({ get, list }: Routes, { catalog }: MeterPorts): void => {
+const readingRoutes = ({ get, list }: Routes, { catalog, totalsProgress }: MeterPorts): void => {
   list(
     {
       url: '/v1/meters',
@@ -74,13 +98,19 @@ const readingRoutes = ({ get, list }: Routes, { catalog }: MeterPorts): void => 
       url: '/v1/meters/:id',
       operation: 'getMeter',
       tag,
-      summary: 'Read a meter by id or code',
+      summary: 'Read a meter by id or code, with how far its totals have come',
       scope: 'read:meters',
       params: MeterId,
-      answers: { 200: MeterSchema },
+      answers: { 200: MeterWithTotals },
       failures: ['METER_NOT_FOUND'],
     },
-    async ({ db, params }) => meterJson(found(await catalog.meter(db, params.id), 'METER_NOT_FOUND')),
+    async ({ db, params }) => {
+      const meter = found(await catalog.meter(db, params.id), 'METER_NOT_FOUND');
+      const totals = hasTotals(meter.definition)
+        ? await totalsProgress(db.organizationId, meter.versionId)
+        : { state: 'none' as const };
+      return { ...meterJson(meter), totals: totalsJson(totals) };
+    },
   );
   list(
     {

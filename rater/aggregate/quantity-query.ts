@@ -10,6 +10,16 @@ import { addQuantities, formatQuantity, parseQuantity, type Quantity, zeroQuanti
 import type { MeterVersion } from '#schemas/stored-meter.ts';
 import { type Bindings, createBindings } from './bindings.ts';
 import { dayMs } from './cells.ts';
+import {
+  boundsOfAll,
+  boundsOfDays,
+  coveredParams,
+  coveredRows,
+  coveredSql,
+  type MeasuredSpan,
+  onlyDays,
+  type SpanDay,
+} from './covered-spans.ts';
 import { scaledSql } from './exact.ts';
 import { finish } from './finish.ts';
 import type { Fragment, Results } from './fragment.ts';
@@ -18,16 +28,6 @@ import { inRuns } from './in-runs.ts';
 import { cellColumns, eventColumns, type PartColumns } from './measure-parts.ts';
 import { meterColumns } from './meter-columns.ts';
 import { standingCondition } from './standing.ts';
-
-/** A stretch of time of one customer that is measured by itself. */
-export type MeasuredSpan = {
-  /** Chosen by the caller, and told back with what was measured: the query knows nothing of what the span is of. */
-  readonly spanId: string;
-  /** The names under which its customer's events may have come: its id and its external id. */
-  readonly customers: readonly string[];
-  /** Half-open. */
-  readonly period: Period;
-};
 
 export type QuantityQuery = {
   readonly tenant: string;
@@ -72,10 +72,14 @@ export type Measured = {
 /** Span id -> measure id -> quantity. A span without events is missing. */
 export type Quantities = ReadonlyMap<string, ReadonlyMap<string, Measured>>;
 
-export type QuantityStatement = {
+export type QuantityStatement = QuantityShape & {
   readonly query: string;
   readonly params: Readonly<Record<string, unknown>>;
   readonly settings: Readonly<Record<string, string | number>>;
+};
+
+/** What it takes to read an answer. */
+export type QuantityShape = {
   /** The measures of this statement, which its columns are numbered by; one that is told in parts stands alone. */
   readonly measures: readonly Measure[];
   readonly fragments: readonly Fragment[];
@@ -123,20 +127,54 @@ const unmeasuredSql = (column: string, index: number): string =>
   `toString(countIf(counted_${index} AND isNull(${column}) AND ${isInSpan})) AS unmeasured_${index}`;
 const amountsSql = (index: number): string => `toString(sumIf(amount_${index}, ${isInSpan})) AS amounts_${index}`;
 
-const oneStatement = ({ tenant, watermark, spans, measures }: QuantityQuery, before: boolean): QuantityStatement => {
+/** Spans and measures that one statement reads. */
+export type QuantityAsk = QuantityQuery & {
+  /** Whether levels are carried into the spans, from the first event on. */
+  readonly before: boolean;
+};
+
+export const eventsOf = (measures: readonly Measure[]): string[] => [
+  ...new Set(measures.map(({ meter }) => meter.event)),
+];
+
+/** Over the columns of the measure at that place of a statement. */
+export const quantityFragment = (meter: Meter, index: number): Fragment =>
+  fragmentOf(meter, { counted: `counted_${index}`, value: `value_${index}` }, bounds);
+
+export const shapeOf = ({ spans, measures }: Pick<QuantityAsk, 'spans' | 'measures'>): QuantityShape => ({
+  measures,
+  fragments: measures.map(({ meter }, index) => quantityFragment(meter, index)),
+  periods: new Map(spans.map(({ spanId, period }) => [spanId, period])),
+});
+
+/** What a latest value is told with where it may not be the latest of all: its instant, and its event's key. */
+export const placeNames = ({ aggregation }: Meter): readonly ('at' | 'key')[] =>
+  aggregation === 'latest' ? ['at', 'key'] : [];
+
+const placeSql = { at: 'toUnixTimestamp64Milli(occurred_at)', key: 'idempotency_key' } as const;
+const latestPlaces = (meter: Meter, index: number): string[] =>
+  placeNames(meter).map((name) => {
+    const latest = `argMaxIf(${placeSql[name]}, (occurred_at, idempotency_key), isNotNull(value_${index}))`;
+    return `toString(${latest}) AS result_${name}_${index}`;
+  });
+
+/** `days`: read these alone. */
+export const quantityStatement = (
+  { tenant, watermark, spans, measures, before }: QuantityAsk,
+  days?: readonly SpanDay[],
+): QuantityStatement => {
   const bindings = createBindings();
   const meters = measures.map(({ meter }) => meter);
   const columns = meters.map((meter) => meterColumns(meter, bindings));
-  const fragments = meters.map((meter, index) =>
-    fragmentOf(meter, { counted: `counted_${index}`, value: `value_${index}` }, bounds),
-  );
+  const shape = shapeOf({ spans, measures });
   const perEvent = columns.flatMap(({ counted, value }, index) => [
     `${counted} AS counted_${index}`,
     `if(counted_${index}, ${value}, NULL) AS value_${index}`,
     ...amountColumn(measures[index]?.amountProperty, index, bindings),
   ]);
-  const results = fragments.flatMap((fragment, index) => [
+  const results = shape.fragments.flatMap((fragment, index) => [
     ...Object.entries(fragment.results).map(([name, sql]) => `${sql} AS result_${name}_${index}`),
+    ...(days && meters[index] ? latestPlaces(meters[index], index) : []),
     ...(measures[index]?.amountProperty === undefined
       ? [unmeasuredSql(`value_${index}`, index)]
       : [amountsSql(index), unmeasuredSql(`amount_${index}`, index)]),
@@ -144,13 +182,10 @@ const oneStatement = ({ tenant, watermark, spans, measures }: QuantityQuery, bef
   const inParts = measures[0] && partColumns(measures[0], bindings);
   const latest = meters.some(({ aggregation }) => aggregation === 'latest') ? ['idempotency_key'] : [];
   const keys = [...new Set([...latest, ...(inParts?.needed ?? [])])];
-  const rows = spans.flatMap(({ spanId, customers, period }) =>
-    customers.map((customer) => ({ spanId, customer, period })),
-  );
-  const days = wholeDays({
-    start: Math.min(...rows.map(({ period }) => period.start)),
-    end: Math.max(...rows.map(({ period }) => period.end)),
-  });
+  const rows = coveredRows(spans);
+  const events = eventsOf(measures);
+  const only = onlyDays(days, rows, events, bindings);
+  const read = days ? boundsOfDays(days) : wholeDays(boundsOfAll(rows));
   // PREWHERE is tested before FINAL, on what the rows of one order key share, and on the watermark: of twins FINAL
   // keeps the lowest sequence, so if any of them counts, that one does. Only rows that pass are merged and have their
   // properties read: a third of the time for one customer's month.
@@ -171,16 +206,12 @@ FROM (
     PREWHERE tenant = {tenant:String} AND event IN {events:Array(String)} AND customer IN {customers:Array(String)}
       ${before ? '' : "AND occurred_at >= fromUnixTimestamp64Milli({start:Int64}, 'UTC')"}
       AND occurred_at < fromUnixTimestamp64Milli({end:Int64}, 'UTC')
-      AND stream_sequence <= {watermark:UInt64}
+      AND stream_sequence <= {watermark:UInt64} ${only.before}
     WHERE true ${standingCondition({ start: !before })}
   ) AS usage
-  INNER JOIN (
-    SELECT s.1 AS customer, s.2 AS span, fromUnixTimestamp64Milli(s.3, 'UTC') AS covered_from,
-      fromUnixTimestamp64Milli(s.4, 'UTC') AS covered_to
-    FROM (SELECT arrayJoin(arrayZip({customers:Array(String)}, {spans:Array(String)}, {starts:Array(Int64)},
-      {ends:Array(Int64)})) AS s)
+  INNER JOIN (${coveredSql}
   ) AS covered ON usage.customer = covered.customer
-  WHERE ${before ? '' : 'occurred_at >= covered_from AND '}occurred_at < covered_to
+  WHERE ${before ? '' : 'occurred_at >= covered_from AND '}occurred_at < covered_to ${only.behind}
 )
 GROUP BY span${inParts ? ', part' : ''}`;
   return {
@@ -188,19 +219,14 @@ GROUP BY span${inParts ? ', part' : ''}`;
     params: {
       tenant,
       watermark: watermark.toString(),
-      events: [...new Set(meters.map(({ event }) => event))],
-      start: days.start,
-      end: days.end,
-      customers: rows.map(({ customer }) => customer),
-      spans: rows.map(({ spanId }) => spanId),
-      starts: rows.map(({ period }) => period.start),
-      ends: rows.map(({ period }) => period.end),
+      events,
+      start: read.start,
+      end: read.end,
+      ...coveredParams(rows),
       ...bindings.params(),
     },
     settings: finalByPartition,
-    measures,
-    fragments,
-    periods: new Map(spans.map(({ spanId, period }) => [spanId, period])),
+    ...shape,
   };
 };
 
@@ -226,10 +252,10 @@ const spanBytes = ({ spanId, customers }: MeasuredSpan): number =>
   );
 
 /**
- * One statement, or as many as the bounds of a request and carried levels ask for. No two of them give the same
- * span the same measure.
+ * As many statements as the bounds of a request and carried levels ask for. No two of them give the same span the same
+ * measure.
  */
-export const quantityStatements = (wanted: QuantityQuery): QuantityStatement[] =>
+export const quantityAsks = (wanted: QuantityQuery): QuantityAsk[] =>
   inRuns(wanted.spans, spanBytes, parameterBytesMax).flatMap((spans) =>
     [false, true].flatMap((before) => {
       const ofKind = wanted.measures.filter(({ meter }) => readsBefore(meter) === before);
@@ -237,10 +263,14 @@ export const quantityStatements = (wanted: QuantityQuery): QuantityStatement[] =
       const runs = inRuns(whole, ({ meter }) => parametersOf(meter), parametersMax);
       return [...runs, ...inParts.map((measure) => [measure])].flatMap((measures) => {
         const asking = spans.filter(({ spanId }) => measures.some(({ spanIds }) => spanIds?.has(spanId) ?? true));
-        return asking.length === 0 ? [] : [oneStatement({ ...wanted, spans: asking, measures }, before)];
+        return asking.length === 0 ? [] : [{ ...wanted, spans: asking, measures, before }];
       });
     }),
   );
+
+/** All of it from events: one statement, or a few. */
+export const quantityStatements = (wanted: QuantityQuery): QuantityStatement[] =>
+  quantityAsks(wanted).map((ask) => quantityStatement(ask));
 
 /** Rows of one statement's answer, as JSON objects. */
 export type StatementRow = Readonly<Record<string, string | null>>;
@@ -263,7 +293,7 @@ const withPart = (before: Measured | undefined, part: MeasuredPart, unmeasuredEv
   };
 };
 
-export type StatementAnswer = { readonly statement: QuantityStatement; readonly rows: readonly StatementRow[] };
+export type StatementAnswer = { readonly statement: QuantityShape; readonly rows: readonly StatementRow[] };
 
 /** The quantity that results give over a span. */
 export const quantityOf = (fragment: Fragment, results: Results, meter: Meter, period: Period): string =>

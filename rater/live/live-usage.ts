@@ -7,11 +7,11 @@
  * Nothing is kept that could not be measured anew: it is of this process alone, and goes with it.
  */
 import type { Period } from '#schemas/period.ts';
+import type { MeasuredSpan } from '../aggregate/covered-spans.ts';
 import type { Results } from '../aggregate/fragment.ts';
 import {
   type Measure,
   type Measured,
-  type MeasuredSpan,
   measureKey,
   type Quantities,
   type QuantityQuery,

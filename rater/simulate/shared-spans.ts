@@ -1,5 +1,6 @@
 /** Quantities for many that ask of the same time of the same customer: each such span is read once. Pure. */
-import type { MeasuredSpan, Quantities, QuantityQuery } from '../aggregate/quantity-query.ts';
+import type { MeasuredSpan } from '../aggregate/covered-spans.ts';
+import type { Quantities, QuantityQuery } from '../aggregate/quantity-query.ts';
 
 const keyOf = ({ customers, period }: MeasuredSpan): string => JSON.stringify([customers, period.start, period.end]);
 

@@ -7,7 +7,8 @@
  *   2. ask the store who has usage and what of it has changed since the look before, and which meter versions
  *      these have; a new version is looked at whole;
  *   3. write down the days of a version that are due, each with the state that it is in;
- *   4. make their totals from events up to that sequence, piece by piece, each beside the state that it was made of.
+ *   4. make their totals from events up to that sequence, piece by piece, each beside the state that it was made of;
+ *   5. of a version that is looked at whole, say how far it has come, until nothing of it is due.
  *
  * A crash anywhere leaves days due, and two processes at once make the same rows.
  */
@@ -16,6 +17,15 @@ import type { DuePiece, DueWanted } from './make-totals.ts';
 
 /** A meter version of an organization. */
 export type KeptMeter = { readonly tenant: string; readonly meter: MeterVersion };
+
+/** Of a version that is looked at whole. */
+export type TotalsProgress = {
+  /** Days of customers that had usage when it began, and so many of them have totals. */
+  readonly days: number;
+  readonly daysMade: number;
+  readonly watermark: bigint;
+  readonly isFilled: boolean;
+};
 
 export type KeepPorts = {
   /** Everything up to it is stored and checked. */
@@ -28,6 +38,9 @@ export type KeepPorts = {
   readonly writeDue: (wanted: DueWanted) => Promise<readonly DuePiece[]>;
   readonly make: (of: KeptMeter & { readonly watermark: bigint }, batch: string, piece: DuePiece) => Promise<void>;
   readonly forget: (batch: string) => Promise<void>;
+  /** How many days have usage, and totals of all of it. */
+  readonly countDays: (of: KeptMeter) => Promise<Pick<TotalsProgress, 'days' | 'daysMade'>>;
+  readonly writeProgress: (of: KeptMeter, progress: TotalsProgress) => Promise<void>;
   /** A name that no other batch has. */
   readonly newBatch: () => string;
   readonly report: {
@@ -35,6 +48,8 @@ export type KeepPorts = {
     readonly made: (piece: DuePiece, tookMs: number) => void;
     /** Meter versions that have days to be made. */
     readonly waiting: (versions: number) => void;
+    /** Days that are left of the versions that are looked at whole. */
+    readonly filling: (days: number) => void;
   };
   readonly stopwatch: () => () => number;
 };
@@ -72,6 +87,8 @@ const eventOf = (tenant: string, event: string): string => JSON.stringify([tenan
 export const createKeepTotals = (limits: KeepLimits, ports: KeepPorts): (() => Promise<number | false>) => {
   /** By meter version: up to which instant of the store its days were looked at and made. */
   const lookedAt = new Map<string, number>();
+  /** Those that are looked at whole, by how far they have come. */
+  const fillings = new Map<string, Pick<TotalsProgress, 'days' | 'daysMade'>>();
   let before: number | undefined;
   // What runs may have been left alone for so long.
   const lookBackMs = seenWithinMs + Math.max(limits.quietMs.over, limits.quietMs.running);
@@ -86,7 +103,8 @@ export const createKeepTotals = (limits: KeepLimits, ports: KeepPorts): (() => P
     before = nowMs - lookBackMs;
     const changed = new Set(events.map(({ tenant, event }) => eventOf(tenant, event)));
     const known = new Set(meters.map(({ meter }) => meter.versionId));
-    for (const version of lookedAt.keys()) if (!known.has(version)) lookedAt.delete(version);
+    for (const versions of [lookedAt, fillings])
+      for (const version of versions.keys()) if (!known.has(version)) versions.delete(version);
     return {
       nowMs,
       watermark,
@@ -96,10 +114,30 @@ export const createKeepTotals = (limits: KeepLimits, ports: KeepPorts): (() => P
     };
   };
 
+  const addMade = (versionId: string, made: number): void => {
+    const filling = fillings.get(versionId);
+    if (!filling) return;
+    // Days that have come since are made as well.
+    fillings.set(versionId, { ...filling, daysMade: Math.min(filling.days, filling.daysMade + made) });
+  };
+
+  /** Step 5. */
+  const tell = async (of: KeptMeter, watermark: bigint, isFilled: boolean): Promise<void> => {
+    const filling = fillings.get(of.meter.versionId);
+    if (!filling) return;
+    await ports.writeProgress(of, { ...filling, watermark, isFilled });
+    if (isFilled) fillings.delete(of.meter.versionId);
+    ports.report.filling([...fillings.values()].reduce((sum, one) => sum + one.days - one.daysMade, 0));
+  };
+
   /** Step 3. */
   const nextPending = async ({ nowMs, watermark, meters }: Look): Promise<Pending | undefined> => {
     const kept = meters.at(-1) as KeptMeter;
     const { versionId, event } = kept.meter;
+    if (!lookedAt.has(versionId) && !fillings.has(versionId)) {
+      fillings.set(versionId, await ports.countDays(kept));
+      await tell(kept, watermark, false);
+    }
     const batch = ports.newBatch();
     const due = await ports.writeDue({
       ...limits,
@@ -114,6 +152,7 @@ export const createKeepTotals = (limits: KeepLimits, ports: KeepPorts): (() => P
     if (pieces.length > 0) return { of: { ...kept, watermark }, batch, pieces };
     meters.pop();
     if (due.length === 0) {
+      await tell(kept, watermark, true);
       lookedAt.set(versionId, nowMs - lookBackMs);
     } else {
       // Days that are stored and not checked yet are looked for again.
@@ -130,8 +169,12 @@ export const createKeepTotals = (limits: KeepLimits, ports: KeepPorts): (() => P
       if (next) {
         await ports.make(of, batch, next);
         ports.report.made(next, elapsed());
+        addMade(of.meter.versionId, next.days);
       }
-      if (others.length === 0) await ports.forget(batch);
+      if (others.length === 0) {
+        await tell(of, of.watermark, false);
+        await ports.forget(batch);
+      }
     } catch (error) {
       // The other versions go on: this one is looked at whole by the next look.
       look?.meters.pop();

@@ -89,6 +89,23 @@ FROM (
   };
 };
 
+/** How many days have usage, and totals of the state that they are in. */
+export const countStatement = (tenant: string, { versionId, event }: MeterVersion) => ({
+  query: `
+SELECT toString(count()) AS days, toString(countIf(all_rows = made_of)) AS daysMade
+FROM (
+  SELECT customer, day, sum(rows) AS all_rows FROM usage_days
+  WHERE tenant = {tenant:String} AND event = {event:String} AND day > toDate('1970-01-01')
+    AND day < toDate('2149-01-01')
+  GROUP BY customer, day
+) AS stored
+LEFT JOIN (
+  SELECT customer, day, max(day_rows) AS made_of FROM usage_totals
+  WHERE tenant = {tenant:String} AND meter_version = {meterVersion:String} GROUP BY customer, day
+) AS made ON stored.customer = made.customer AND stored.day = made.day`,
+  params: { tenant, event, meterVersion: versionId },
+});
+
 /** The pieces of a batch, in order. */
 export const piecesStatement = (batch: string) => ({
   query: `SELECT piece, toUInt32(count()) AS days, toUInt32(min(day)) AS firstDay, toUInt32(max(day)) AS lastDay,

@@ -7,6 +7,10 @@ export const observeTotals = (metrics: Metrics): KeepPorts['report'] => {
   const events = metrics.counter('millrace_totals_events_total', 'Stored events that totals were made of');
   const making = metrics.histogram('millrace_totals_seconds', 'Time to make the totals of some days', workSeconds);
   const waiting = metrics.gauge('millrace_totals_waiting', 'Meter versions that have days whose totals are due');
+  const filling = metrics.gauge(
+    'millrace_totals_filling_days',
+    'Days of customers that are left of the meter versions whose totals are made for the first time',
+  );
   return {
     made: (piece, tookMs) => {
       days.inc(piece.days);
@@ -14,5 +18,6 @@ export const observeTotals = (metrics: Metrics): KeepPorts['report'] => {
       making.observe(tookMs / 1000);
     },
     waiting: (versions) => waiting.set(versions),
+    filling: (days) => filling.set(days),
   };
 };

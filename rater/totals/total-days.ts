@@ -17,6 +17,8 @@ export type EventsReason = 'customer' | 'aggregation' | 'filter' | 'windows' | '
 /** Days before and behind are no days to the store. */
 const [firstDay, endDay]: [Instant, Instant] = [Date.UTC(1970, 0, 2), Date.UTC(2149, 0, 1)];
 
+export const areDays = ({ start, end }: Period): boolean => start >= firstDay && end <= endDay;
+
 /** What totals can't answer for any day; undefined for what they can. */
 export const eventsReason = ({
   meter,
@@ -29,7 +31,7 @@ export const eventsReason = ({
   if (customers !== null) return 'customer';
   if (!hasTotals(meter)) return 'aggregation';
   if (filter && conditionsOf(filter).some(({ property }) => !meter.groupBy.includes(property))) return 'filter';
-  if (period.start < firstDay || period.end > endDay) return 'range';
+  if (!areDays(period)) return 'range';
   // Of most days, that is: what begins off the quarter once is a day that is read from events.
   const cut = (windowStarts ?? []).filter((start) => start % quarterMs !== 0).length;
   return cut > (windowStarts?.length ?? 0) / 2 ? 'windows' : undefined;

@@ -2,7 +2,7 @@
 import type { ClickHouseClient } from '@clickhouse/client';
 import { type ClickHouseStatement, readRows } from '#platform/stores/clickhouse.ts';
 import type { KeepPorts } from './keep-totals.ts';
-import { type DuePiece, dueStatement, makeStatement, piecesStatement } from './make-totals.ts';
+import { countStatement, type DuePiece, dueStatement, makeStatement, piecesStatement } from './make-totals.ts';
 
 /** One core of the store at most: whoever asks for usage has the others. */
 const aside = { max_threads: 1 } as const;
@@ -12,7 +12,7 @@ const changedStatement = `SELECT DISTINCT tenant, event FROM usage_days
 
 export const createTotals = (
   clickhouse: ClickHouseClient,
-): Pick<KeepPorts, 'readChanged' | 'writeDue' | 'make' | 'forget'> => {
+): Pick<KeepPorts, 'readChanged' | 'writeDue' | 'make' | 'forget' | 'countDays' | 'writeProgress'> => {
   const run = async ({ query, params, settings }: ClickHouseStatement): Promise<void> => {
     await clickhouse.command({
       query,
@@ -50,6 +50,30 @@ export const createTotals = (
         piecesStatement(wanted.batch),
       );
       return rows.map((row) => ({ ...row, events: Number(row.events) }));
+    },
+    countDays: async ({ tenant, meter }) => {
+      const [row] = await readRows<{ days: string; daysMade: string }>(clickhouse, {
+        ...countStatement(tenant, meter),
+        settings: aside,
+      });
+      return { days: Number(row?.days ?? 0), daysMade: Number(row?.daysMade ?? 0) };
+    },
+    writeProgress: async ({ tenant, meter }, { days, daysMade, watermark, isFilled }) => {
+      await clickhouse.insert({
+        table: 'totals_progress',
+        values: [
+          {
+            tenant,
+            meter_version: meter.versionId,
+            days,
+            days_made: daysMade,
+            watermark: watermark.toString(),
+            is_filled: isFilled ? 1 : 0,
+          },
+        ],
+        format: 'JSONEachRow',
+        clickhouse_settings: { async_insert: 0 },
+      });
     },
     make: (of, batch, piece) => run(makeStatement(of, batch, piece)),
     forget: (batch) => run({ query: 'ALTER TABLE usage_due DROP PARTITION {batch:String}', params: { batch } }),

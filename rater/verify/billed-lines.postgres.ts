@@ -14,7 +14,8 @@ import type { RateAgainPorts } from './rate-again.ts';
 
 const periodsStatement = `SELECT id, watermark FROM billing_periods
   WHERE organization_id = $1 AND state IN ('billed', 'credited') AND id > $2 AND ($3::text IS NULL OR invoice_id = $3)
-  ORDER BY id LIMIT $4`;
+    AND ($4::text IS NULL OR billing_month = $4)
+  ORDER BY id LIMIT $5`;
 
 // Texts of the columns, so that no reading of them hides what is stored.
 const ratedStatement = `SELECT l.id, l.billing_period_id, l.charge_code, l.line::text AS line,
@@ -135,12 +136,13 @@ export const createRatedPriceSpans =
   };
 
 export const createBilledLines = (postgres: Queryable): Pick<RateAgainPorts, 'billedPeriods' | 'storedLines'> => ({
-  billedPeriods: async (organizationId, invoiceId, after, limit) => {
+  billedPeriods: async ({ organizationId, invoiceId, month, pageSize }, after) => {
     const { rows } = await postgres.query<{ id: string; watermark: bigint }>(periodsStatement, [
       organizationId,
       after,
       invoiceId ?? null,
-      limit,
+      month ?? null,
+      pageSize,
     ]);
     return rows;
   },

@@ -129,6 +129,27 @@ export const lineDifferences = (stored: StoredLine, { line, input: inputNow }: R
   ];
 };
 
+const ofSpans = (spans: unknown): unknown =>
+  Array.isArray(spans)
+    ? spans.map((one) => ({ quantity: one?.quantity, parts: one?.parts, unmeasured_events: one?.unmeasured_events }))
+    : undefined;
+
+/** Of what was measured alone, and not of what it costs. */
+export const quantityDifferences = (stored: StoredLine, { line, input }: RatedAgain): Difference[] => {
+  const json = parsed(stored.line);
+  const { quantity, price_spans: spans } = isObject(json) ? json : {};
+  const again = ratedLineToJson(line);
+  return [
+    ...jsonDifferences('quantity', quantity, again.quantity),
+    ...jsonDifferences('price_spans', ofSpans(spans), ofSpans(again.price_spans)),
+    ...textDifferences('parts', stored.parts ?? nothing, partsOf(input) ?? nothing),
+    ...columnDifferences(
+      { unmeasured_events: stored.columns.unmeasured_events },
+      { unmeasured_events: `${unmeasuredOf(input)}` },
+    ),
+  ];
+};
+
 const printedLineDifferences = ({ columns: { steps, ...columns } }: PrintedLine, line: RatedLine): Difference[] => [
   ...columnDifferences(columns, {
     description: line.chargeName,

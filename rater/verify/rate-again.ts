@@ -19,7 +19,7 @@ import {
   type StoredLine,
 } from './line-differences.ts';
 
-type BilledPeriod = { readonly id: string; readonly watermark: bigint };
+export type BilledPeriod = { readonly id: string; readonly watermark: bigint };
 
 type StoredLines = {
   readonly rated: readonly StoredLine[];
@@ -31,37 +31,35 @@ type StoredLines = {
 };
 
 export type RateAgainPorts = MeasurePorts & {
-  /** The next billed periods of an organization behind an id, in order of their ids; those of one invoice, or all. */
-  readonly billedPeriods: (
-    organizationId: string,
-    invoiceId: string | undefined,
-    after: string,
-    limit: number,
-  ) => Promise<readonly BilledPeriod[]>;
+  /** The next billed periods of what is asked for behind an id, in order of their ids. */
+  readonly billedPeriods: (asked: Asked, after: string) => Promise<readonly BilledPeriod[]>;
   readonly storedLines: (organizationId: string, periods: readonly BilledPeriod[]) => Promise<StoredLines>;
 };
 
 /** Something that is not as it was rated. */
 export type Fault = { readonly of: string; readonly difference: Difference };
 
-export type PageReport = {
-  readonly periods: number;
+type PageFindings = {
   readonly lines: number;
   /** Lines from before lines were hashed; their bytes are compared all the same. */
   readonly unhashed: number;
   readonly faults: readonly Fault[];
 };
 
+export type PageReport = PageFindings & { readonly periods: number };
+
+/** All that is billed of an organization, or what is of one invoice or one month, `2026-10`. */
 export type Asked = {
   readonly organizationId: string;
   readonly invoiceId: string | undefined;
+  readonly month: string | undefined;
   readonly pageSize: number;
 };
 
-const nameOf = ({ billingPeriodId, chargeCode }: { billingPeriodId: string; chargeCode: string }): string =>
+export const nameOf = ({ billingPeriodId, chargeCode }: { billingPeriodId: string; chargeCode: string }): string =>
   `${billingPeriodId} ${chargeCode}`;
 
-const whole = (of: string, stored: string, recomputed: string): Fault => ({
+export const wholeFault = (of: string, stored: string, recomputed: string): Fault => ({
   of,
   difference: { field: 'line', stored, recomputed },
 });
@@ -106,7 +104,7 @@ const creditFaults = ({ before, credited }: StoredLines, again: ReadonlyMap<stri
   return [...credited].flatMap(([id, amount]) => {
     const deltas = chargeDeltas(lines.get(id) ?? [], before.get(id) ?? []);
     const wanted = negateAmount(sumAmounts(deltas.map((delta) => delta.amount)));
-    return wanted === amount ? [] : [whole(`credit notes of ${id}`, formatAmount(amount), formatAmount(wanted))];
+    return wanted === amount ? [] : [wholeFault(`credit notes of ${id}`, formatAmount(amount), formatAmount(wanted))];
   });
 };
 
@@ -116,22 +114,22 @@ const faultsOf = (stored: StoredLines, again: ReadonlyMap<string, RatedAgain>): 
   for (const rated of stored.rated) {
     const of = `${rated.id} (${nameOf(rated)})`;
     const same = again.get(nameOf(rated));
-    if (!same) faults.push(whole(of, 'is there', 'nothing'));
+    if (!same) faults.push(wholeFault(of, 'is there', 'nothing'));
     else faults.push(...lineDifferences(rated, same).map((difference) => ({ of, difference })));
     missing.delete(nameOf(rated));
   }
-  for (const name of missing.keys()) faults.push(whole(`(${name})`, 'nothing', 'is there'));
+  for (const name of missing.keys()) faults.push(wholeFault(`(${name})`, 'nothing', 'is there'));
   const printable = printableOf(stored, again);
   const unprinted = new Map(printable);
   for (const line of stored.printed) {
     const of = `${line.invoiceId} line ${line.position} (${nameOf(line)})`;
     const same = printable.get(nameOf(line));
-    if (!same) faults.push(whole(of, 'is there', 'nothing'));
+    if (!same) faults.push(wholeFault(of, 'is there', 'nothing'));
     else faults.push(...same.differencesOf(line).map((difference) => ({ of, difference })));
     unprinted.delete(nameOf(line));
   }
   for (const [name, { isDue }] of unprinted)
-    if (isDue) faults.push(whole(`on the invoice (${name})`, 'nothing', 'is there'));
+    if (isDue) faults.push(wholeFault(`on the invoice (${name})`, 'nothing', 'is there'));
   return [...faults, ...creditFaults(stored, again)];
 };
 
@@ -139,15 +137,15 @@ const faultsOf = (stored: StoredLines, again: ReadonlyMap<string, RatedAgain>): 
  * By which its lines were rounded, by billing period: the organization may have chosen another policy since. What is no
  * policy is a fault, which the policy of now brings to light.
  */
-const policiesOf = (rated: readonly StoredLine[]): ReadonlyMap<string, RatingPolicy> =>
+export const policiesOf = (rated: readonly StoredLine[]): ReadonlyMap<string, RatingPolicy> =>
   new Map(
     rated.flatMap(({ billingPeriodId, rounding }) =>
       isRoundingMode(rounding) ? [[billingPeriodId, { rounding }] as const] : [],
     ),
   );
 
-const rateAgain = async (
-  ports: RateAgainPorts,
+export const rateAgain = async (
+  ports: MeasurePorts,
   organizationId: string,
   periods: readonly BilledPeriod[],
   policies: ReadonlyMap<string, RatingPolicy>,
@@ -168,43 +166,50 @@ const rateAgain = async (
 /** What can't be read any more can't be rated: of a page, the periods are named that it is true of. */
 const isDamage = (error: unknown): error is Error => (error as { code?: string }).code === 'ERR_ASSERTION';
 
-const verifyPeriods = async (
-  ports: RateAgainPorts,
-  organizationId: string,
+/** Of a page; where it has damage, period by period. */
+const verifyReadable = async (
   periods: readonly BilledPeriod[],
-): Promise<Omit<PageReport, 'periods'>> => {
-  const stored = await ports.storedLines(organizationId, periods);
-  let again: Map<string, RatedAgain>;
+  verify: (periods: readonly BilledPeriod[]) => Promise<PageFindings>,
+): Promise<PageFindings> => {
   try {
-    again = await rateAgain(ports, organizationId, periods, policiesOf(stored.rated));
+    return await verify(periods);
   } catch (error) {
     if (!isDamage(error)) throw error;
     const [only, ...more] = periods;
     if (only && more.length === 0)
-      return { lines: 0, unhashed: 0, faults: [whole(`(${only.id})`, 'is there', error.message)] };
-    const reports = [];
-    for (const period of periods) reports.push(await verifyPeriods(ports, organizationId, [period]));
+      return { lines: 0, unhashed: 0, faults: [wholeFault(`(${only.id})`, 'is there', error.message)] };
+    const found = [];
+    for (const period of periods) found.push(await verifyReadable([period], verify));
     return {
-      lines: reports.reduce((sum, { lines }) => sum + lines, 0),
-      unhashed: reports.reduce((sum, { unhashed }) => sum + unhashed, 0),
-      faults: reports.flatMap(({ faults }) => faults),
+      lines: found.reduce((sum, { lines }) => sum + lines, 0),
+      unhashed: found.reduce((sum, { unhashed }) => sum + unhashed, 0),
+      faults: found.flatMap(({ faults }) => faults),
     };
   }
-  return {
-    lines: stored.rated.length,
-    unhashed: stored.rated.filter(({ hashes }) => hashes === undefined).length,
-    faults: faultsOf(stored, again),
-  };
 };
 
 /** Page by page. */
-export async function* verifyRatings(ports: RateAgainPorts, asked: Asked): AsyncGenerator<PageReport> {
-  const { organizationId, invoiceId, pageSize } = asked;
+export async function* verifyPages(
+  { billedPeriods }: Pick<RateAgainPorts, 'billedPeriods'>,
+  asked: Asked,
+  verify: (periods: readonly BilledPeriod[]) => Promise<PageFindings>,
+): AsyncGenerator<PageReport> {
   for (let after = ''; ; ) {
-    const periods = await ports.billedPeriods(organizationId, invoiceId, after, pageSize);
+    const periods = await billedPeriods(asked, after);
     const last = periods.at(-1);
     if (!last) return;
-    yield { periods: periods.length, ...(await verifyPeriods(ports, organizationId, periods)) };
+    yield { periods: periods.length, ...(await verifyReadable(periods, verify)) };
     after = last.id;
   }
 }
+
+export const verifyRatings = (ports: RateAgainPorts, asked: Asked): AsyncGenerator<PageReport> =>
+  verifyPages(ports, asked, async (periods) => {
+    const stored = await ports.storedLines(asked.organizationId, periods);
+    const again = await rateAgain(ports, asked.organizationId, periods, policiesOf(stored.rated));
+    return {
+      lines: stored.rated.length,
+      unhashed: stored.rated.filter(({ hashes }) => hashes === undefined).length,
+      faults: faultsOf(stored, again),
+    };
+  });

@@ -134,6 +134,7 @@ export const meterExample = {
   ...definitionExample,
   ...exampleHead,
 };
+const totalsExample = { state: 'filling', days: 93_000, days_made: 31_000, watermark: '1780000000000000000' };
 export const meterVersionExample = {
   id: exampleId('mtv', 2),
   meter_id: meterExample.id,
@@ -233,6 +234,39 @@ export const Meter = Type.Object(
     ...resourceFields,
   },
   { ...closed, title: 'Meter', examples: [meterExample] },
+);
+
+export const totalsStates = ['none', 'waiting', 'filling', 'kept', 'unknown'] as const;
+
+const MeterTotals = Type.Object(
+  {
+    state: Type.Enum([...totalsStates], {
+      title: 'MeterTotalsState',
+      description:
+        '`none`: not of this aggregation. `waiting`: nothing was made yet. `filling`: made in the background, the latest month first. `kept`: all were made, and whatever changes is made anew. `unknown`: the store does not answer. In each of them usage is right.',
+    }),
+    days: nullable(
+      Type.Integer({ minimum: 0, description: 'Days (UTC) of customers that had usage when the filling began.' }),
+    ),
+    days_made: nullable(
+      Type.Integer({
+        minimum: 0,
+        description: 'So many of them have totals. A day that goes on changing gets its own later.',
+      }),
+    ),
+    watermark: nullable(
+      Type.String({
+        pattern: '^[0-9]{1,20}$',
+        description: 'Everything up to it is in the totals that were made last.',
+      }),
+    ),
+  },
+  { ...closed, title: 'MeterTotals', description: 'How far the totals of the newest version have come.' },
+);
+
+export const MeterWithTotals = Type.Object(
+  { ...Meter.properties, totals: MeterTotals },
+  { ...closed, title: 'MeterWithTotals', examples: [{ ...meterExample, totals: totalsExample }] },
 );
 
 export const MeterVersion = Type.Object(

@@ -34,6 +34,7 @@ describe('a process that is started with plain Node and no configuration', () =>
       'api/access/set-tier.main.ts',
       'api/verify/verify.main.ts',
       'ingest/sink/dead-letters.main.ts',
+      'rater/verify/quantities.main.ts',
       'rater/verify/rating.main.ts',
     ];
     const missing = 'a process is its main file and its row in platform/config/processes.ts';

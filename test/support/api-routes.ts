@@ -51,6 +51,7 @@ export const apiOptions = (): ApiOptions => ({
     readUsage: nothing,
     liveUsage: nothing,
     usageNames: nothing,
+    totalsProgress: nothing,
     readWatermark: nothing,
     recentWatermark: nothing,
     hashKey: nothing,

@@ -18,6 +18,7 @@ const files = [
   ...Object.values(processes).map(({ file }) => file),
   'api/access/bootstrap.main.ts',
   'api/verify/verify.main.ts',
+  'rater/verify/quantities.main.ts',
   'rater/verify/rating.main.ts',
 ];
 const workers = ['rater/run/rate.worker.ts', 'rater/simulate/simulate.worker.ts'];

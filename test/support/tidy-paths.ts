@@ -123,6 +123,7 @@ export const useCases = new Set([
   'invoicer/clocks/clock-jobs.ts',
   'invoicer/periods/close-due.ts',
   'invoicer/periods/close-jobs.ts',
+  'rater/quantities/read-quantities.ts',
   'rater/run/look-for-late-usage.ts',
   'rater/run/rate-period.ts',
   'rater/totals/keep-totals.ts',
@@ -130,6 +131,7 @@ export const useCases = new Set([
   'rater/totals/read-usage.ts',
   'rater/run/rate-shard.ts',
   'rater/simulate/rate-simulation.ts',
+  'rater/verify/measure-again.ts',
   'rater/verify/rate-again.ts',
 ]);
 export const isPure = (path: string): boolean =>

@@ -48,7 +48,7 @@ const { version, devDependencies } = JSON.parse(read('package.json')) as {
 const services = Object.entries(compose.services);
 const stores = ['nats', 'clickhouse', 'redis', 'postgres'];
 /** Run by hand, and not with the rest. */
-const commands = ['set-tier', 'verify', 'verify-rating', 'rotate-keys', 'dead-letters'];
+const commands = ['set-tier', 'verify', 'verify-rating', 'verify-quantities', 'rotate-keys', 'dead-letters'];
 const oneShots = ['migrate', 'bootstrap', ...commands];
 const ours = services.filter(([name]) => !stores.includes(name));
 const longRunning = ours.filter(([name]) => !oneShots.includes(name));

@@ -5,9 +5,9 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, expect, inject, it } from 'vitest';
 import { readRows } from '#platform/stores/clickhouse.ts';
+import type { MeasuredSpan } from '../../../rater/aggregate/covered-spans.ts';
 import {
   type Measure,
-  type MeasuredSpan,
   type Quantities,
   quantitiesFromRows,
   quantityStatements,

@@ -12,7 +12,7 @@ import type { MeterVersion } from '#schemas/stored-meter.ts';
 import { rateCharge, ratePlan } from '../../../rater/price/rate.ts';
 import type { ChargeUsage } from '../../../rater/price/rating-task.ts';
 import { usageOfEvents } from '../../../rater/price/usage-of-events.ts';
-import { createReadQuantities } from '../../../rater/quantities/quantities.clickhouse.ts';
+import { createReadFromEvents } from '../../../rater/quantities/quantities.clickhouse.ts';
 import { measuresOf, ownPrices } from '../../../rater/run/measures.ts';
 import { parties } from '../../support/invoice-examples.ts';
 import { type MeteringStore, openMeteringStore } from '../../support/metering-store.ts';
@@ -21,12 +21,12 @@ import { scaled } from '../../support/scale.ts';
 
 const Exact = Decimal.clone({ precision: 200 });
 
-let readQuantities: ReturnType<typeof createReadQuantities>;
+let readQuantities: ReturnType<typeof createReadFromEvents>;
 let clickhouse: MeteringStore['clickhouse'];
 let store: MeteringStore['store'];
 beforeAll(async () => {
   ({ clickhouse, store } = await openMeteringStore(inject('serverUrls'), 30_000));
-  readQuantities = createReadQuantities(clickhouse);
+  readQuantities = createReadFromEvents(clickhouse);
 });
 afterAll(() => clickhouse?.close());
 

@@ -2,16 +2,14 @@
  * Usage from totals against usage event by event: equal to the last digit, whenever the totals were made, whatever came
  * late, twice, or was amended since, and at every watermark.
  */
-import { randomUUID } from 'node:crypto';
 import fc from 'fast-check';
 import { afterAll, beforeAll, expect, inject, it } from 'vitest';
-import { stopwatch } from '#platform/process/clock.ts';
 import { readRows } from '#platform/stores/clickhouse.ts';
 import type { UsageRow } from '../../../rater/aggregate/usage-query.ts';
-import { createKeepTotals, type KeptMeter } from '../../../rater/totals/keep-totals.ts';
+import type { KeptMeter } from '../../../rater/totals/keep-totals.ts';
 import { createReadMeterUsage, type UsageRead } from '../../../rater/totals/read-usage.ts';
 import type { AskedUsage } from '../../../rater/totals/total-days.ts';
-import { createTotals } from '../../../rater/totals/totals.clickhouse.ts';
+import { keepTotals } from '../../support/keep-totals.ts';
 import { aFilter, aLongHistory, someMerged, someMeters, someWindows } from '../../support/metering-arbitraries.ts';
 import { type MeteringStore, openMeteringStore } from '../../support/metering-store.ts';
 import { scaled } from '../../support/scale.ts';
@@ -23,30 +21,6 @@ beforeAll(async () => {
   ({ clickhouse, store } = await openMeteringStore(inject('serverUrls')));
 });
 afterAll(() => clickhouse?.close());
-
-/** Dies behind some pieces where it is told to; how many days were made. */
-const keep = async (meters: readonly KeptMeter[], checked: number, piecesMax = 1_000): Promise<number> => {
-  let [days, pieces] = [0, 0];
-  const work = createKeepTotals(
-    { quietMs: { over: 0, running: 0 }, daysMax: 20, eventsMax: 10 },
-    {
-      ...createTotals(clickhouse),
-      readChecked: async () => BigInt(checked),
-      readMeters: async () => meters,
-      newBatch: randomUUID,
-      report: {
-        made: (piece) => {
-          days += piece.days;
-          pieces += 1;
-        },
-        waiting: () => {},
-      },
-      stopwatch,
-    },
-  );
-  while (pieces < piecesMax && (await work()) !== false);
-  return days;
-};
 
 const read = (wanted: AskedUsage): Promise<UsageRead> =>
   createReadMeterUsage({
@@ -101,11 +75,11 @@ it('[I29] usage from totals is that of the events one by one', async () => {
         meter: { ...meter, groupBy: ['a.b', 'n', 'odd name'], versionId: `${tenant}_${meter.code}` },
       }));
       // Two at once, of which one dies.
-      const [made] = await Promise.all([keep(kept, until), keep(kept, until, 2)]);
+      const [made] = await Promise.all([keepTotals(clickhouse, kept, until), keepTotals(clickhouse, kept, until, 2)]);
       days += made;
       if (cut % 2 === 0) await clickhouse.command({ query: 'OPTIMIZE TABLE usage_days FINAL' });
       await store({ ...history, messages: history.messages.slice(until) }, tenant);
-      days += await keep(kept.slice(0, kept.length / 2), history.messages.length);
+      days += await keepTotals(clickhouse, kept.slice(0, kept.length / 2), history.messages.length);
       if (cut % 3 === 0) await clickhouse.command({ query: 'OPTIMIZE TABLE usage_totals FINAL' });
       for (const [index, one] of [...meters, ...meters].entries()) {
         const { windows, groupBy, merged, filter, watermarkBehind, limit } = questions.next().value;

@@ -342,7 +342,9 @@ describe('versions', () => {
       );
       expect(answers.map(({ status }) => status).toSorted(), path).toEqual([200, ...Array(9).fill(412)]);
       const winner = answers.find(({ status }) => status === 200);
-      expect((await pipeline.api('GET', path)).body, path).toEqual(winner?.body);
+      // A meter says how far its totals have come only to who reads it.
+      const { totals: _, ...read } = (await pipeline.api('GET', path)).body;
+      expect(read, path).toEqual(winner?.body);
       expect(await entriesOf(winner?.body.id)).toBe(winner?.body.version);
     }
   });

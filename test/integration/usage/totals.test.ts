@@ -95,6 +95,30 @@ it('[I29] is told from totals once a day rests, from events after it has changed
   for (const { body } of again) expect(body.explanation).toEqual({ from: 'totals', days_of_events: [firstDay] });
 });
 
+it('a meter says how far its totals have come, and its next version begins anew', async () => {
+  const read = async (): Promise<ApiAnswer['body']['totals']> =>
+    (await pipeline.api('GET', `/v1/meters/${meterId}`)).body.totals;
+  const untilKept = (days: number) => until(read, (totals) => totals.state === 'kept' && totals.days === days);
+  const first = await until(read, ({ state }) => state === 'kept');
+  expect(BigInt(first.watermark)).toBeGreaterThan(0n);
+  const versioned = await pipeline.api('PATCH', `/v1/meters/${meterId}`, { property: 'm' });
+  // A change answers as before; how far its totals have come is for who reads.
+  expect([versioned.body.version_number, versioned.body.totals]).toEqual([2, undefined]);
+  expect(['waiting', 'filling', 'kept']).toContain((await read()).state);
+  expect(await untilKept(2)).toMatchObject({ days: 2, days_made: 2 });
+  await pipeline.api('PATCH', `/v1/meters/${meterId}`, { property: 'n' });
+  await untilKept(2);
+
+  const unique = { code: 'models', name: 'Models', event: 'llm', aggregation: 'unique', property: 'model' };
+  const { body: other } = await pipeline.api('POST', '/v1/meters', unique);
+  const none = { state: 'none', days: null, days_made: null, watermark: null };
+  expect((await pipeline.api('GET', `/v1/meters/${other.code}`)).body.totals).toEqual(none);
+  const unused = { code: 'unused', name: 'Unused', event: 'never', aggregation: 'count' };
+  await pipeline.api('POST', '/v1/meters', unused);
+  const { body: waiting } = await pipeline.api('GET', '/v1/meters/unused');
+  expect(['waiting', 'kept']).toContain(waiting.totals.state);
+});
+
 it.each([
   ['customer', `${span}&customer_id=acme`],
   ['windows', `${span.replace(iso(end), iso(start + 3_600_000))}&window=minute`],

@@ -1,5 +1,6 @@
 import { expect, it } from 'vitest';
-import type { Measured, MeasuredSpan, QuantityQuery } from '../../../../rater/aggregate/quantity-query.ts';
+import type { MeasuredSpan } from '../../../../rater/aggregate/covered-spans.ts';
+import type { Measured, QuantityQuery } from '../../../../rater/aggregate/quantity-query.ts';
 import { sharedSpans } from '../../../../rater/simulate/shared-spans.ts';
 
 const span = (spanId: string, customer: string, start: number): MeasuredSpan => ({
