@@ -1,5 +1,6 @@
 import { systemClock } from '#platform/process/clock.ts';
 import { createFailPoint } from '#platform/process/fail-point.ts';
+import { countBuffersWithHeap } from '#platform/process/heap.ts';
 import { runWorker } from '#platform/start/run-worker.ts';
 import { failAtCheck } from '../fail-points.ts';
 import { ensureUsageStream } from '../stream/ensure-stream.nats.ts';
@@ -37,6 +38,8 @@ const options = {
   postgres: { poolMax: 2, statementMsMax: progressMsMax },
   fault: { help: 'Checks that have to be done again', message: 'the identity check has to be tried again' },
 };
+
+countBuffersWithHeap();
 
 await runWorker('checker', options, async ({ config, log, metrics, nats, clickhouse, postgres }) => {
   await ensureUsageStream(nats, config, systemClock);

@@ -19,20 +19,22 @@ export type KeyMessage = { readonly sequence: number; readonly body: Buffer };
 
 const digestBytes = 16;
 
-/**
- * The digest of `tenant`, a zero byte and `key`, as a text of its bytes. Both stand in the row with the length of the
- * key between them: where that is one byte, it is the zero for as long as it takes.
- */
+/** Tenant, zero byte and key of a row beside each other, and views of their first bytes, by length: made once. */
+const scratch = Buffer.alloc(1_024);
+const firstBytes = Array.from({ length: scratch.length + 1 }, (_, length) => scratch.subarray(0, length));
+
+/** The digest of `tenant`, a zero byte and `key`, as a text of its bytes; both stand in the row. */
 const digestOf = (body: Buffer, tenantFrom: number, tenantTo: number, keyFrom: number, keyTo: number): string => {
-  if (keyFrom !== tenantTo + 1) {
+  const length = tenantTo - tenantFrom + 1 + keyTo - keyFrom;
+  if (length > scratch.length) {
     const parts = [body.subarray(tenantFrom, tenantTo), Buffer.alloc(1), body.subarray(keyFrom, keyTo)];
     return hash('sha256', Buffer.concat(parts), 'latin1');
   }
-  const length = body[tenantTo] as number;
-  body[tenantTo] = 0;
-  const digest = hash('sha256', body.subarray(tenantFrom, keyTo), 'latin1');
-  body[tenantTo] = length;
-  return digest;
+  let to = 0;
+  for (let at = tenantFrom; at < tenantTo; at += 1) scratch[to++] = body[at] as number;
+  scratch[to++] = 0;
+  for (let at = keyFrom; at < keyTo; at += 1) scratch[to++] = body[at] as number;
+  return hash('sha256', firstBytes[length] as Buffer, 'latin1');
 };
 
 /** Digests and times of rows side by side, so that no object stands for a row. Throws on a body that is no message. */
