@@ -146,15 +146,17 @@ const measureStreamed = async (
     const stored = { receivedFromMs: Date.now() - 1_000, receivedUntilMs: Date.now() };
     await storeKeys(clickhouse, { first: keys, count: streamedKeys, sequence: from + 1, ...stored });
     const store = createUsageKeys(clickhouse);
-    const stream = createStreamKeys(nats, streamName);
+    const stream = createStreamKeys(nats, streamName, systemClock, (error) => {
+      throw error;
+    });
     // As of a checker that was running when they came.
-    const read = createKeySource({ stream, store: { ...store, highest: async () => from } });
+    const source = createKeySource({ stream, store: { ...store, highest: async () => from } });
     const range = { from: keys / keysPerMessage, to, generationKeysMax: 6_000_000 };
     // What is known is loaded before anything is there to check.
     let end = range.from;
     const streamed = checkerOf(clickhouse, 'BENCH', range, (ports) => ({
       ...ports,
-      keys: { ...ports.keys, read },
+      keys: { ...ports.keys, ...source },
       readStored: async () => ({ last: to, stored: end }),
     }));
     await streamed.check();

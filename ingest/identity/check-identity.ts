@@ -33,7 +33,9 @@ export type CheckPorts = Pick<KnownKeysPorts, 'clock' | 'filters'> & {
      * `rowsMax` ends.
      */
     readonly read: (after: number, upTo: number, rowsMax: number) => Promise<ReadKeys>;
-    /** What the store has of the keys of these rows, up to a sequence. */
+    /** What is read anew must not come from where it was read before: the store has more. */
+    readonly doubt: () => void;
+    /** What the store has of the keys of some rows, up to a sequence. */
     readonly daysOf: (rows: readonly KeyRow[], upTo: number) => Promise<readonly KeyDay[]>;
     /** Of none, nothing. */
     readonly voidTwins: (twins: readonly Twin[]) => Promise<void>;
@@ -48,7 +50,7 @@ export type CheckPorts = Pick<KnownKeysPorts, 'clock' | 'filters'> & {
 export type Checked = {
   readonly events: number;
   readonly suspects: number;
-  readonly twins: readonly Twin[];
+  readonly twins: Readonly<Record<Twin['reason'], number>>;
   readonly upTo: number;
   /** Since the receipt of the oldest event of the batch; undefined for none. */
   readonly lagMs: number | undefined;
@@ -72,9 +74,17 @@ export type IdentityCheck = {
 type Batch = {
   readonly events: number;
   readonly oldestMs: number;
-  readonly suspects: readonly KeyRow[];
+  readonly rows: KeyRows;
+  /** Their numbers. */
+  readonly suspects: readonly number[];
   readonly upTo: number;
 };
+
+/**
+ * Suspects that are looked up at a time: of a backfill all are suspects, and of one key there may be a million. Two
+ * texts of a key take 75 bytes with their quotes; ClickHouse takes 128 KiB in one parameter.
+ */
+const lookUpMax = 1_500;
 
 export const createIdentityCheck = (limits: CheckLimits, ports: CheckPorts): IdentityCheck => {
   const known = new KnownKeys(limits, ports);
@@ -95,15 +105,45 @@ export const createIdentityCheck = (limits: CheckLimits, ports: CheckPorts): Ide
     const { rows, upTo } = await ports.keys.read(after, stored, limits.rowsMax);
     let oldestMs = Number.POSITIVE_INFINITY;
     for (let row = 0; row < rows.count; row += 1) oldestMs = Math.min(oldestMs, rows.receivedAtMs(row));
-    return { events: rows.count, oldestMs, suspects: known.takeSuspects(rows).map(rows.decode), upTo };
+    return { events: rows.count, oldestMs, rows, suspects: known.takeSuspects(rows), upTo };
   };
-  const finish = async ({ events, oldestMs, suspects, upTo }: Batch): Promise<void> => {
-    const twins = suspects.length === 0 ? [] : findTwins(suspects, await ports.keys.daysOf(suspects, upTo), limits);
-    await ports.keys.voidTwins(twins);
+  /** Which rows of a part are twins depends on nothing but what is stored of their keys. */
+  const finish = async ({ events, oldestMs, rows, suspects, upTo }: Batch): Promise<void> => {
+    const twins = { twin: 0, conflict: 0 };
+    for (let from = 0; from < suspects.length; from += lookUpMax) {
+      const part = suspects.slice(from, from + lookUpMax).map(rows.decode);
+      const found = findTwins(part, await ports.keys.daysOf(part, upTo), limits);
+      await ports.keys.voidTwins(found);
+      for (const { reason } of found) twins[reason] += 1;
+    }
     await ports.checked.advance(upTo);
     const lagMs = events === 0 ? undefined : ports.clock.nowMs() - oldestMs;
     waitingFromMs = lagMs === undefined ? ports.clock.nowMs() : oldestMs;
     ports.report.checked({ events, suspects: suspects.length, twins, upTo, lagMs });
+  };
+
+  const check = async (): Promise<boolean> => {
+    covered ??= await load();
+    if (!batch) {
+      const tended = await known.tend(covered);
+      if (tended.againFrom !== undefined) {
+        ports.report.again(tended.againFrom);
+        ports.keys.doubt();
+        covered = tended.againFrom;
+      }
+      const { last, stored } = await ports.readStored();
+      // A stream that lost its end gives sequences again, to other events: these are to be checked like any.
+      covered = Math.min(covered, last);
+      standing = { last, covered };
+      waitingFromMs = covered < last ? (waitingFromMs ?? ports.clock.nowMs()) : undefined;
+      if (stored <= covered) return tended.worked;
+      batch = await readBatch(covered, stored);
+    }
+    await finish(batch);
+    covered = batch.upTo;
+    batch = undefined;
+    standing = { last: standing?.last ?? covered, covered };
+    return true;
   };
 
   return {
@@ -111,26 +151,13 @@ export const createIdentityCheck = (limits: CheckLimits, ports: CheckPorts): Ide
     standing: () => standing,
     waitingMs: () => (waitingFromMs === undefined ? 0 : Math.max(0, ports.clock.nowMs() - waitingFromMs)),
     check: async () => {
-      covered ??= await load();
-      if (!batch) {
-        const tended = await known.tend(covered);
-        if (tended.againFrom !== undefined) {
-          ports.report.again(tended.againFrom);
-          covered = tended.againFrom;
-        }
-        const { last, stored } = await ports.readStored();
-        // A stream that lost its end gives sequences again, to other events: these are to be checked like any.
-        covered = Math.min(covered, last);
-        standing = { last, covered };
-        waitingFromMs = covered < last ? (waitingFromMs ?? ports.clock.nowMs()) : undefined;
-        if (stored <= covered) return tended.worked;
-        batch = await readBatch(covered, stored);
+      try {
+        return await check();
+      } catch (error) {
+        // Whether something waits can't be known.
+        waitingFromMs ??= ports.clock.nowMs();
+        throw error;
       }
-      await finish(batch);
-      covered = batch.upTo;
-      batch = undefined;
-      standing = { last: standing?.last ?? covered, covered };
-      return true;
     },
   };
 };

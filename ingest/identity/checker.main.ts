@@ -44,6 +44,9 @@ countBuffersWithHeap();
 await runWorker('checker', options, async ({ config, log, metrics, nats, clickhouse, postgres }) => {
   await ensureUsageStream(nats, config, systemClock);
   const keys = createUsageKeys(clickhouse);
+  const stream = createStreamKeys(nats, config.streamName, systemClock, (error) =>
+    log.warn({ err: error }, 'the stream can not be read, and keys are read from the store'),
+  );
   const identity = createIdentityCheck(
     {
       ...merging,
@@ -57,7 +60,7 @@ await runWorker('checker', options, async ({ config, log, metrics, nats, clickho
         clock: systemClock,
         readStored: createReadStored(nats, config.streamName),
         checked: createCheckedSequence(postgres, config.streamName),
-        keys: { ...keys, read: createKeySource({ stream: createStreamKeys(nats, config.streamName), store: keys }) },
+        keys: { ...keys, ...createKeySource({ stream, store: keys }) },
         filters: createKeyFilters(clickhouse, config.streamName),
         report: observeCheck(metrics, log),
       },

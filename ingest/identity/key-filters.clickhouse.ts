@@ -1,5 +1,6 @@
 /**
  * Closed generations of the identity check in the store: a row for each of their filters, all written with one insert.
+ * Two checkers may cut the same range into other numbers of filters: those of one do not go with those of the other.
  */
 import { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
@@ -11,9 +12,9 @@ import type { KnownKeysPorts } from './known-keys.ts';
 const listStatement = `
 SELECT toString(from_sequence) AS from, toString(to_sequence) AS to,
   toString(max(toUnixTimestamp64Milli(received_until))) AS received_until_ms,
-  max(segments) AS segments, toUInt32(uniqExact(segment)) AS stored_segments
+  segments, toUInt32(uniqExact(segment)) AS stored_segments
 FROM key_filters WHERE stream = {stream:String}
-GROUP BY from_sequence, to_sequence`;
+GROUP BY from_sequence, to_sequence, segments`;
 
 type ListRow = Readonly<Record<'from' | 'to' | 'received_until_ms', string>> & {
   readonly segments: number;
@@ -22,7 +23,7 @@ type ListRow = Readonly<Record<'from' | 'to' | 'received_until_ms', string>> & {
 
 const readStatement = `
 SELECT filter FROM key_filters WHERE stream = {stream:String} AND from_sequence = {from:UInt64}
-  AND to_sequence = {to:UInt64}
+  AND to_sequence = {to:UInt64} AND segments = {segments:UInt16}
 ORDER BY segment LIMIT 1 BY segment
 FORMAT RowBinary`;
 
@@ -71,10 +72,10 @@ export const createKeyFilters = (clickhouse: ClickHouseClient, stream: string): 
   },
 
   read: async (stored) => {
-    const { from, to } = stored;
+    const { from, to, segments } = stored;
     const { stream: answer } = await clickhouse.exec({
       query: readStatement,
-      query_params: { stream, from, to },
+      query_params: { stream, from, to, segments },
       // Rows of a megabyte: not many of them at a time.
       clickhouse_settings: { max_block_size: '16', wait_end_of_query: 1 },
     });

@@ -40,14 +40,25 @@ const readable = (messages: readonly KeyMessage[]): ReadKeys | undefined => {
   return undefined;
 };
 
-export const createKeySource = ({ stream, store }: KeySourcePorts): CheckPorts['keys']['read'] => {
+export type KeySource = {
+  readonly read: CheckPorts['keys']['read'];
+  /** The store has more than the stream: all that it has by now is read from it. */
+  readonly doubt: () => void;
+};
+
+export const createKeySource = ({ stream, store }: KeySourcePorts): KeySource => {
   let met: { readonly meeting: number; readonly storedUpTo: number } | undefined;
-  return async (after, upTo, rowsMax) => {
-    const meeting = stream.meeting();
-    if (met?.meeting !== meeting) met = { meeting, storedUpTo: await store.highest() };
-    if (after < met.storedUpTo) return store.read(after, Math.min(upTo, met.storedUpTo), rowsMax);
-    const part = await stream.take(after, upTo, rowsMax);
-    if ('missingUpTo' in part) return store.read(after, part.missingUpTo, rowsMax);
-    return readable(part.messages) ?? store.read(after, (part.messages[0] as KeyMessage).sequence, rowsMax);
+  return {
+    doubt: () => {
+      met = undefined;
+    },
+    read: async (after, upTo, rowsMax) => {
+      const meeting = stream.meeting();
+      if (met?.meeting !== meeting) met = { meeting, storedUpTo: await store.highest() };
+      if (after < met.storedUpTo) return store.read(after, Math.min(upTo, met.storedUpTo), rowsMax);
+      const part = await stream.take(after, upTo, rowsMax);
+      if ('missingUpTo' in part) return store.read(after, part.missingUpTo, rowsMax);
+      return readable(part.messages) ?? store.read(after, (part.messages[0] as KeyMessage).sequence, rowsMax);
+    },
   };
 };

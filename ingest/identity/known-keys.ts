@@ -66,7 +66,7 @@ type Closing = {
 export type Tended = { readonly worked: boolean; readonly againFrom?: number };
 
 /** After one that failed. */
-const mergeAgainMs = 600_000;
+const [closeAgainMs, mergeAgainMs] = [60_000, 600_000];
 const dayMs = 86_400_000;
 const dayOf = (ms: number): number => Math.floor(ms / dayMs);
 
@@ -79,6 +79,7 @@ export class KnownKeys {
   #closing: Closing | undefined;
   #closed: Generation[] = [];
   #merge: Merge | undefined;
+  #closeFromMs = Number.NEGATIVE_INFINITY;
   #mergeFromMs = Number.NEGATIVE_INFINITY;
   /** Of the day on which the last event of what was forgotten came, and before, nothing is known. */
   #forgottenDay = Number.NEGATIVE_INFINITY;
@@ -140,15 +141,18 @@ export class KnownKeys {
     // A stream that lost its end went back.
     this.#openFrom = Math.min(this.#openFrom, covered);
     if (this.#closing) return this.#build(this.#closing);
-    const isDue =
-      this.#open.size() >= this.#limits.generationKeysMax || dayOf(this.#ports.clock.nowMs()) > this.#openedDay;
-    return isDue && this.#open.size() > 0 && covered > this.#openFrom
+    const nowMs = this.#ports.clock.nowMs();
+    const isDue = this.#open.size() >= this.#limits.generationKeysMax || dayOf(nowMs) > this.#openedDay;
+    return isDue && nowMs >= this.#closeFromMs && this.#open.size() > 0 && covered > this.#openFrom
       ? this.#close({ from: this.#openFrom, to: covered })
       : { worked: await this.#mergeOn() };
   }
 
   async #close(range: Range): Promise<Tended> {
+    // Until the store has answered, the table is asked: the check doesn't depend on its end.
+    this.#closeFromMs = this.#ports.clock.nowMs() + closeAgainMs;
     const { hashes, receivedUntilMs } = await this.#ports.keys.facts(range);
+    this.#closeFromMs = Number.NEGATIVE_INFINITY;
     if (hashes > this.#open.size()) {
       // The stream lost its end and gave sequences again, which nobody saw: what came under them was never checked.
       await this.#reopen(range.from, range.from);

@@ -30,12 +30,12 @@ export const observeCheck = (metrics: Metrics, log: Log): CheckPorts['report'] =
   return {
     checked: (checked) => {
       events.inc(checked.events);
-      cleared.inc(checked.suspects - checked.twins.length);
+      const found = checked.twins.twin + checked.twins.conflict;
+      cleared.inc(checked.suspects - found);
       batch.observe(checked.events);
       if (checked.lagMs !== undefined) lag.observe(checked.lagMs / 1000);
-      for (const { reason } of checked.twins) twins.labels(reason).inc();
-      if (checked.twins.length > 0)
-        log.info({ twins: checked.twins.length, upTo: checked.upTo }, 'later twins were made void');
+      for (const [reason, count] of Object.entries(checked.twins)) if (count > 0) twins.labels(reason).inc(count);
+      if (found > 0) log.info({ twins: found, upTo: checked.upTo }, 'later twins were made void');
     },
     again: (fromSequence) => {
       again.inc();

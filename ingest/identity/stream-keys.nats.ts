@@ -9,7 +9,7 @@
  */
 import { AckPolicy, type ConsumerMessages, DeliverPolicy } from '@nats-io/jetstream';
 import { nanos } from '@nats-io/transport-node';
-import { sleep } from '#platform/process/clock.ts';
+import type { Clock } from '#platform/process/clock.ts';
 import type { Nats } from '#platform/stores/nats.ts';
 import { countInMessage } from '#schemas/usage-event.ts';
 import type { KeySourcePorts, StreamPart } from './key-source.ts';
@@ -17,13 +17,18 @@ import type { KeyMessage } from './message-keys.ts';
 
 /** The server forgets a consumer that nobody reads after this. */
 const inactiveMs = 60_000;
-/** Bytes that are read ahead; a fetch may bring as much again. */
+/** Bytes that are read ahead, and then a fetch more. */
 const aheadBytes = 16_777_216;
-/** Messages of a fetch: so many as would have been about `aheadBytes` the time before. */
-const [fetchLeast, fetchMost] = [16, 500];
+/**
+ * Messages of a fetch: so many as would have been about `aheadBytes` the time before; 64 MB where they are as large as
+ * messages get.
+ */
+const [fetchLeast, fetchMost] = [16, 128];
 const fetchMs = 30_000;
 /** What is stored was in the stream: it comes by then, or is not there any more. */
 const arriveMsMax = 2_000;
+/** A stream that can't be read is left alone for so long. */
+const againMs = 10_000;
 
 /** A message that is none counts as one event: whoever reads it finds out. */
 const eventsIn = ({ body }: KeyMessage): number => {
@@ -32,6 +37,24 @@ const eventsIn = ({ body }: KeyMessage): number => {
   } catch {
     return 1;
   }
+};
+
+/** What one waits for and another tells: where nobody waits, telling costs nothing. */
+const createSignal = () => {
+  let tell: (() => void) | undefined;
+  return {
+    /** Until it is told, and no longer than that. */
+    wait: (ms: number): Promise<void> =>
+      new Promise((resolve) => {
+        const timer = setTimeout(resolve, ms);
+        tell = () => {
+          clearTimeout(timer);
+          tell = undefined;
+          resolve();
+        };
+      }),
+    tell: (): void => tell?.(),
+  };
 };
 
 /** Reads what comes behind a sequence until it is ended. */
@@ -43,15 +66,13 @@ const createReader = (nats: Nats, streamName: string, after: number) => {
   let isEnded = false;
   let fault: unknown;
   let pulled: ConsumerMessages | undefined;
-  let change = new AbortController();
-  const changed = (): void => {
-    change.abort();
-    change = new AbortController();
-  };
+  const arrived = createSignal();
+  const room = createSignal();
   const end = (): void => {
     isEnded = true;
     void pulled?.close();
-    changed();
+    arrived.tell();
+    room.tell();
   };
 
   /** Fetches once, and says how many messages the next time should bring. */
@@ -65,7 +86,7 @@ const createReader = (nats: Nats, streamName: string, after: number) => {
       bytesAhead += data.length;
       bytes += data.length;
       messages += 1;
-      changed();
+      arrived.tell();
     }
     if (bytes === 0) return max;
     return Math.max(fetchLeast, Math.min(fetchMost, Math.floor((aheadBytes * messages) / bytes)));
@@ -85,7 +106,7 @@ const createReader = (nats: Nats, streamName: string, after: number) => {
       const fetch = (max: number) => consumer.fetch({ max_messages: max, expires: fetchMs });
       for (let max = fetchLeast; !isEnded; ) {
         max = await fetchInto(fetch, max);
-        while (bytesAhead > aheadBytes && !isEnded) await sleep(fetchMs, change.signal);
+        while (bytesAhead > aheadBytes && !isEnded) await room.wait(fetchMs);
       }
     } finally {
       if (nats.connected()) await consumers.delete(streamName, name).catch(() => {});
@@ -103,7 +124,7 @@ const createReader = (nats: Nats, streamName: string, after: number) => {
     end,
     /** The next message, once it is there; undefined where none came. Throws where the stream can't be read. */
     next: async (): Promise<KeyMessage | undefined> => {
-      if (taken === queue.length && !isEnded) await sleep(arriveMsMax, change.signal);
+      if (taken === queue.length && !isEnded) await arrived.wait(arriveMsMax);
       // What was read before the server was lost may be lost as well.
       if (isEnded || !nats.connected()) throw fault ?? new Error('the server of the stream is away');
       return queue[taken];
@@ -111,14 +132,25 @@ const createReader = (nats: Nats, streamName: string, after: number) => {
     take: (message: KeyMessage): void => {
       taken += 1;
       bytesAhead -= message.body.length;
-      if (taken === queue.length) [queue, taken] = [[], 0];
-      if (bytesAhead <= aheadBytes) changed();
+      // Something always lies ahead while events come: what was taken must not be kept for that.
+      if (2 * taken >= queue.length) [queue, taken] = [queue.slice(taken), 0];
+      if (bytesAhead <= aheadBytes) room.tell();
     },
   };
 };
 
-export const createStreamKeys = (nats: Nats, streamName: string): KeySourcePorts['stream'] => {
+/**
+ * Where the stream can't be read although its server is there (no right to a consumer, no memory for one), nothing of
+ * it is there: what is stored can be read from the store. `onFault` is told.
+ */
+export const createStreamKeys = (
+  nats: Nats,
+  streamName: string,
+  clock: Clock,
+  onFault: (error: unknown) => void,
+): KeySourcePorts['stream'] => {
   let meetings = 0;
+  let againFromMs = Number.NEGATIVE_INFINITY;
   let reader: ReturnType<typeof createReader> | undefined;
   const leave = (): void => {
     meetings += 1;
@@ -137,11 +169,18 @@ export const createStreamKeys = (nats: Nats, streamName: string): KeySourcePorts
   return {
     meeting: () => meetings,
     take: async (after, upTo, rowsMax): Promise<StreamPart> => {
+      if (clock.nowMs() < againFromMs) return { missingUpTo: upTo };
       const from = readerAt(after);
+      const meeting = meetings;
       const messages: KeyMessage[] = [];
       const orMissing = (missingUpTo: number): StreamPart => (messages.length > 0 ? { messages } : { missingUpTo });
       for (let events = 0; events < rowsMax && from.place < upTo; ) {
-        const message = await from.next();
+        const message = await from.next().catch((error) => {
+          if (!nats.connected() || meeting !== meetings) throw error;
+          onFault(error);
+          againFromMs = clock.nowMs() + againMs;
+          return undefined;
+        });
         if (!message) {
           from.end();
           return orMissing(upTo);

@@ -31,6 +31,7 @@ afterAll(async () => {
 /** Each test has a stream of its own. */
 let streamName: string;
 let stream: KeySourcePorts['stream'];
+const faults: unknown[] = [];
 /** The sequence before the first. */
 let start: number;
 let streams = 0;
@@ -39,7 +40,8 @@ beforeEach(async () => {
   streamName = `KEYS_${streams}`;
   const limits = { streamHoursMax: 1, streamBytesMax: 200_000_000, streamReplicas: 1 };
   await ensureUsageStream(nats, { ...limits, streamName }, systemClock);
-  stream = createStreamKeys(nats, streamName);
+  faults.length = 0;
+  stream = createStreamKeys(nats, streamName, systemClock, (error) => faults.push(error));
   start = (await manager()).state.last_seq;
 });
 
@@ -101,6 +103,32 @@ it('[I10] no more than a bound is read ahead', async () => {
     expect(places).toEqual(range(place + 1, Math.min(300, place + 50)));
     place = Math.min(300, place + 50);
   }
+});
+
+it('[I10] what was taken is let go, also where something always lies ahead', async () => {
+  const ahead = 10;
+  await publish(ahead, 100_000);
+  const before = process.memoryUsage().arrayBuffers;
+  for (let place = 0; place < 600; place += 1) {
+    await publish(1, 100_000);
+    expect(await take(place, place + 1)).toEqual([place + 1]);
+  }
+  globalThis.gc?.();
+  // 60 MB came.
+  expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(30e6);
+});
+
+it('a stream whose messages can not be read is one that has none, for a while', async () => {
+  await publish(3);
+  const refused = { ...nats, manager: async () => ({ ...(await nats.manager()), consumers: undefined }) as never };
+  let nowMs = 0;
+  const unreadable = createStreamKeys(refused, streamName, { nowMs: () => nowMs }, (error) => faults.push(error));
+  expect(await unreadable.take(start, start + 3, 10)).toEqual({ missingUpTo: start + 3 });
+  expect(await unreadable.take(start, start + 3, 10)).toEqual({ missingUpTo: start + 3 });
+  expect(faults).toHaveLength(1);
+  nowMs += 10_000;
+  await unreadable.take(start, start + 3, 10);
+  expect(faults).toHaveLength(2);
 });
 
 it('a consumer that somebody takes away is made again', async () => {

@@ -20,7 +20,7 @@ const sourceOf = ({ highest = 0, parts }: { highest?: number; parts: (after: num
   const state = { meeting: 1, highest };
   const asked: string[] = [];
   const none = keysOfMessages([]);
-  const read = createKeySource({
+  const source = createKeySource({
     stream: {
       meeting: () => state.meeting,
       take: async (after, upTo) => {
@@ -36,7 +36,7 @@ const sourceOf = ({ highest = 0, parts }: { highest?: number; parts: (after: num
       },
     },
   });
-  return { read, asked, state };
+  return { ...source, asked, state };
 };
 
 const oneMessage = (after: number): StreamPart => ({ messages: [{ sequence: after + 1, body: bodyOf('a') }] });
@@ -54,6 +54,16 @@ describe('keys are read', () => {
     await read(7, 9, 100);
     await read(8, 9, 100);
     expect(asked).toEqual(['store 2 5', 'stream 5 9', 'stream 6 9', 'store 7 8', 'stream 8 9']);
+  });
+
+  it('from the store again where it has more than the stream: all that it has by then', async () => {
+    const { read, doubt, asked, state } = sourceOf({ highest: 5, parts: oneMessage });
+    await read(5, 9, 100);
+    state.highest = 9;
+    await read(6, 9, 100);
+    doubt();
+    await read(5, 9, 100);
+    expect(asked).toEqual(['stream 5 9', 'stream 6 9', 'store 5 9']);
   });
 
   it('from the store where the stream has them no more', async () => {
