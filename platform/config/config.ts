@@ -216,7 +216,7 @@ export const settings = {
     840,
     'How long Redis remembers an idempotency key, at least, from the arrival of its event, if its bytes suffice.',
   ),
-  claimBytesMax: integer('MILLRACE_CLAIM_BYTES_MAX', 2 ** 32, 2 ** 26, 2 ** 40, 'Bytes of Redis for keys, about.'),
+  claimBytesMax: integer('MILLRACE_CLAIM_BYTES_MAX', 2 ** 32, 2 ** 26, 2 ** 40, 'Bytes for keys; below its maxmemory.'),
   claimTimeoutMs: integer(
     'MILLRACE_CLAIM_TIMEOUT_MS',
     1000,
