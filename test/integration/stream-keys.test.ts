@@ -64,8 +64,10 @@ const range = (from: number, to: number): number[] => Array.from({ length: to - 
 it('[I2] messages are taken in their order, as far as they are stored, from any place', async () => {
   await publish(30);
   expect(await take(0, 10)).toEqual(range(1, 10));
-  expect(await take(10, 30, 5)).toEqual(range(11, 15));
-  expect(await take(15, 30)).toEqual(range(16, 30));
+  const some = (await take(10, 30, 5)) as number[];
+  expect(some).toEqual(range(11, 10 + some.length));
+  expect(some.length).toBeGreaterThanOrEqual(5);
+  if (some.length < 20) expect(await take(10 + some.length, 30)).toEqual(range(11 + some.length, 30));
   // Of a batch that was not finished, and of what comes while somebody waits for it.
   expect(await take(3, 6)).toEqual([4, 5, 6]);
   const waiting = take(30, 32);
@@ -88,24 +90,24 @@ it('what the stream holds no more is said, whether it expired, was deleted, or i
   expect(await take(19, 20)).toBe(20);
 });
 
-it('[I10] no more than a bound is read ahead', async () => {
-  const before = process.memoryUsage().arrayBuffers;
+it('[I10] nothing is read ahead of what is stored, and no more than a bound at a time', async () => {
   await publish(300, 500_000);
   expect(await take(0, 1)).toEqual([1]);
-  await new Promise((resolve) => setTimeout(resolve, 1_000));
+  await new Promise((resolve) => setTimeout(resolve, 200));
   const [own] = await Array.fromAsync((await nats.manager()).consumers.list(streamName)).then((all) =>
     all.filter(({ name }) => !name.includes('sink')),
   );
-  expect((own?.delivered.stream_seq ?? 0) - start).toBeLessThan(100);
-  expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(120e6);
+  expect(own?.delivered.stream_seq).toBe(start + 1);
   for (let place = 1; place < 300; ) {
     const places = await take(place, 300, 50);
-    expect(places).toEqual(range(place + 1, Math.min(300, place + 50)));
-    place = Math.min(300, place + 50);
+    expect(places).toEqual(range(place + 1, place + (places as number[]).length));
+    // What is asked for at a time follows what came the time before: 16 MB.
+    expect((places as number[]).length).toBeLessThan(50 + 40);
+    place += (places as number[]).length;
   }
 });
 
-it('[I10] what was taken is let go, also where something always lies ahead', async () => {
+it('[I10] what was taken is let go', async () => {
   const ahead = 10;
   await publish(ahead, 100_000);
   const before = process.memoryUsage().arrayBuffers;
@@ -137,16 +139,11 @@ it('a consumer that somebody takes away is made again', async () => {
   const { consumers } = await nats.manager();
   for await (const { name } of consumers.list(streamName)) await consumers.delete(streamName, name);
   await publish(10);
-  const taken: number[] = [];
-  for (let turn = 0; turn < 5 && taken.length < 10; turn += 1) {
-    const part = await take(10 + taken.length, 20).catch(() => []);
-    // It may be said to be missing, for once: then it is read from the store.
-    if (Array.isArray(part)) taken.push(...part);
-  }
-  expect(taken).toEqual(range(11, 20));
+  expect(await take(10, 20)).toEqual(range(11, 20));
+  expect(faults).toEqual([]);
 });
 
-it('[I2] [I5] what was read ahead of a stream that lost its end is forgotten, and the server is met anew', async () => {
+it('[I2] [I5] a stream that lost its end is read as it is since then, and the server is met anew', async () => {
   await publish(5);
   expect(await take(0, 5)).toEqual(range(1, 5));
   const folder = join(home, 'nats/data/jetstream/$G/streams', streamName, 'msgs');
