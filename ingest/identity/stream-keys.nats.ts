@@ -1,8 +1,8 @@
 /**
- * The messages of the stream as the check reads them: those that are stored, so many at a time, by a consumer that lives
- * as long as one reads on where the last one ended. Nothing is acknowledged: the place of the check is the sequence that
- * is checked. After a connection that was lost, and for every place that is not the next one, a new consumer begins;
- * the server forgets the former.
+ * The messages of the stream as the check reads them: those that are stored, so many at a time, by a consumer that
+ * lives as long as one reads on where the last one ended. Nothing is acknowledged: the place of the check is the
+ * sequence that is checked. After a connection that was lost, and for every place that is not the next one, a new
+ * consumer begins; the server forgets the former.
  *
  * Rejected: to read ahead of what is stored. Messages of single events then come one by one, and each wakes server and
  * checker: 7 us an event in place of 1.5. Rejected: to ask for messages by their sequences, many at a time. Servers
