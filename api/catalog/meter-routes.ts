@@ -102,6 +102,7 @@ const readingRoutes = ({ get, list }: Routes, { catalog, totalsProgress }: Meter
       scope: 'read:meters',
       params: MeterId,
       answers: { 200: MeterWithTotals },
+      changesByItself: true,
       failures: ['METER_NOT_FOUND'],
     },
     async ({ db, params }) => {

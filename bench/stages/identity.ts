@@ -150,7 +150,7 @@ const measureStreamed = async (
       throw error;
     });
     // As of a checker that was running when they came.
-    const source = createKeySource({ stream, store: { ...store, highest: async () => from } });
+    const source = createKeySource({ clock: systemClock, stream, store: { ...store, highest: async () => from } }, 0);
     const range = { from: keys / keysPerMessage, to, generationKeysMax: 6_000_000 };
     // What is known is loaded before anything is there to check.
     let end = range.from;

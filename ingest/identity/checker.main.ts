@@ -19,7 +19,7 @@ import { createUsageKeys } from './usage-keys.clickhouse.ts';
  * short questions to NATS. With all of them checked it waits for the word of a sink, which may get lost.
  */
 const [pollMs, idleMs] = [50, 1_000];
-/** Events that are checked at a time: about 30 MB of the stream. */
+/** Events that are checked at a time: 15 to 64 MB of the stream. */
 const rowsMax = 100_000;
 /** The table of the open generation takes 67 MB then, and another one while it is closed. */
 const generationKeysMax = 6_000_000;
@@ -60,7 +60,10 @@ await runWorker('checker', options, async ({ config, log, metrics, nats, clickho
         clock: systemClock,
         readStored: createReadStored(nats, config.streamName),
         checked: createCheckedSequence(postgres, config.streamName),
-        keys: { ...keys, ...createKeySource({ stream, store: keys }) },
+        keys: {
+          ...keys,
+          ...createKeySource({ stream, store: keys, clock: systemClock }, config.streamDoubtSeconds * 1_000),
+        },
         filters: createKeyFilters(clickhouse, config.streamName),
         report: observeCheck(metrics, log),
       },

@@ -2,11 +2,13 @@
  * Where the check reads the keys of stored events: from the stream, which has them in the order in which they are
  * checked, so that it costs the store nothing. From the store are read:
  *
- *   - what lies up to the highest sequence that it had when the server of the stream was met. A stream that lost its
- *     end gives sequences again: under those the store may have events that the stream does not;
+ *   - what it has for a while after the server of the stream was met, and what was stored by then. A stream that lost
+ *     its end gives sequences again: under those the store may have events that the stream does not, and an insert of
+ *     before may still be under way;
  *   - what the stream does not hold any more;
  *   - what can't be read as the sink writes it.
  */
+import type { Clock } from '#platform/process/clock.ts';
 import type { CheckPorts, ReadKeys } from './check-identity.ts';
 import { type KeyMessage, keysOfMessages } from './message-keys.ts';
 
@@ -14,6 +16,7 @@ import { type KeyMessage, keysOfMessages } from './message-keys.ts';
 export type StreamPart = { readonly messages: readonly KeyMessage[] } | { readonly missingUpTo: number };
 
 export type KeySourcePorts = {
+  readonly clock: Clock;
   readonly stream: {
     /** Another number each time that the server was met. */
     readonly meeting: () => number;
@@ -46,16 +49,25 @@ export type KeySource = {
   readonly doubt: () => void;
 };
 
-export const createKeySource = ({ stream, store }: KeySourcePorts): KeySource => {
-  let met: { readonly meeting: number; readonly storedUpTo: number } | undefined;
+/** `doubtMs`: for so long after a meeting an insert of before may be under way. */
+export const createKeySource = ({ clock, stream, store }: KeySourcePorts, doubtMs: number): KeySource => {
+  let met: { readonly meeting: number; readonly sinceMs: number; readonly storedUpTo: number } | undefined;
+  /** Up to which sequence the store may have more than the stream. */
+  const storedUpTo = async (): Promise<number> => {
+    const [meeting, nowMs] = [stream.meeting(), clock.nowMs()];
+    const sinceMs = met?.meeting === meeting ? met.sinceMs : nowMs;
+    if (met?.meeting !== meeting || nowMs - sinceMs < doubtMs)
+      met = { meeting, sinceMs, storedUpTo: await store.highest() };
+    return met.storedUpTo;
+  };
   return {
     doubt: () => {
       met = undefined;
     },
     read: async (after, upTo, rowsMax) => {
-      const meeting = stream.meeting();
-      if (met?.meeting !== meeting) met = { meeting, storedUpTo: await store.highest() };
-      if (after < met.storedUpTo) return store.read(after, Math.min(upTo, met.storedUpTo), rowsMax);
+      const highest = await storedUpTo();
+      if (after < highest) return store.read(after, Math.min(upTo, highest), rowsMax);
+      if (met?.meeting !== stream.meeting()) throw new Error('the server of the stream was met anew');
       const part = await stream.take(after, upTo, rowsMax);
       if ('missingUpTo' in part) return store.read(after, part.missingUpTo, rowsMax);
       return readable(part.messages) ?? store.read(after, (part.messages[0] as KeyMessage).sequence, rowsMax);

@@ -24,6 +24,8 @@ const inactiveMs = 60_000;
  */
 const [fetchLeast, fetchMost] = [16, 128];
 const fetchBytes = 16_777_216;
+/** Bytes that are taken at a time, and then a fetch more: they are held until their keys are checked. */
+const takenBytesMax = 67_108_864;
 /** What is stored was in the stream: it comes by then, or is not there any more. */
 const fetchMs = 2_000;
 /** A stream that can't be read is left alone for so long. */
@@ -105,12 +107,16 @@ export const createStreamKeys = (
     const meeting = meetings;
     const from = await readerAt(after);
     const messages: KeyMessage[] = [];
-    for (let events = 0; events < rowsMax && from.place < upTo; ) {
+    let bytes = 0;
+    for (let events = 0; events < rowsMax && bytes < takenBytesMax && from.place < upTo; ) {
       const fetched = await fetchOf(from, upTo);
       // What was read before the server was lost may be lost as well.
       if (meeting !== meetings || !nats.connected()) throw new Error('the server of the stream was away');
       messages.push(...fetched.messages);
-      for (const message of fetched.messages) events += eventsIn(message);
+      for (const message of fetched.messages) {
+        events += eventsIn(message);
+        bytes += message.body.length;
+      }
       if (fetched.gapTo !== undefined || fetched.messages.length === 0) {
         const missingUpTo = Math.min(upTo, fetched.gapTo ?? upTo);
         return messages.length > 0 ? { messages } : { missingUpTo };

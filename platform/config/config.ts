@@ -282,6 +282,7 @@ export const settings = {
     400,
     'For how many days of receipt an idempotency key is billed once, whatever becomes of Redis.',
   ),
+  streamDoubtSeconds: integer('MILLRACE_STREAM_DOUBT_SECONDS', 60, 0, 600, 'How old an insert of the sink may get.'),
   raterWorkers: integer('MILLRACE_RATER_WORKERS', 2, 1, 64, 'Worker threads of a rater.'),
   raterShardSize: integer(
     'MILLRACE_RATER_SHARD_SIZE',

@@ -54,6 +54,9 @@ export const quantityLimits: QuantityLimits = { eventsPerRowMin: 3, daysOfEvents
 /** From totals, however little they are worth: to hold them against events. */
 export const totalsAnyway: QuantityLimits = { eventsPerRowMin: 0, daysOfEventsMax: 1, lookAgainMs: 0 };
 
+/** Days that are read by one statement: each takes 13 bytes of its address, of which ClickHouse takes a megabyte. */
+export const daysPerStatement = 20_000;
+
 /** Of the others it is asked anew. */
 const askersMax = 1_000;
 
@@ -93,43 +96,52 @@ export const createReadFromTotals = (
     without.set(name, elapsedMs() + limits.lookAgainMs);
   };
 
-  const fromTotals = async (ask: QuantityAsk): Promise<StatementAnswer> => {
+  const fromTotals = async (ask: QuantityAsk): Promise<StatementAnswer[]> => {
     const name = nameOf(ask);
-    if (elapsedMs() < (without.get(name) ?? 0)) return await fromEvents(ask, 'events_few');
+    if (elapsedMs() < (without.get(name) ?? 0)) return [await fromEvents(ask, 'events_few')];
     const held = heldFromRows(ask, await ports.read<Record<string, unknown>>(heldStatement(ask)));
     if (held.heldEvents < held.heldRows * limits.eventsPerRowMin) leaveOut(name);
     const { days } = held;
     if (days.length > (held.heldDays + days.length) * limits.daysOfEventsMax) {
       leaveOut(name);
-      return await fromEvents(ask, 'events_days');
+      return [await fromEvents(ask, 'events_days')];
+    }
+    if (days.length > daysPerStatement) {
+      if (ask.spans.length === 1) return [await fromEvents(ask, 'events_days')];
+      const middle = Math.ceil(ask.spans.length / 2);
+      const halves = [ask.spans.slice(0, middle), ask.spans.slice(middle)];
+      const answers: StatementAnswer[] = [];
+      for (const spans of halves) answers.push(...(await fromTotals({ ...ask, spans })));
+      return answers;
     }
     const statement = shapeOf(ask);
     if (days.length === 0) {
       ports.report.way('totals');
-      return { statement, rows: held.rows };
+      return [{ statement, rows: held.rows }];
     }
     const spanIds = new Set(days.map(({ spanId }) => spanId));
     const spans = ask.spans.filter(({ spanId }) => spanIds.has(spanId));
     const read = await ports.read<StatementRow>(quantityStatement({ ...ask, spans }, days));
     ports.report.way('both');
-    return { statement, rows: mergeRows(statement, held.rows, read) };
+    return [{ statement, rows: mergeRows(statement, held.rows, read) }];
   };
 
-  const answerOf = async (ask: QuantityAsk): Promise<StatementAnswer> => {
-    if (!ask.spans.every(({ period }) => areDays(period))) return await fromEvents(ask, 'events_range');
+  const answersOf = async (ask: QuantityAsk): Promise<StatementAnswer[]> => {
+    if (!ask.spans.every(({ period }) => areDays(period))) return [await fromEvents(ask, 'events_range')];
     try {
       return await fromTotals(ask);
     } catch (error) {
       if (!ports.isOfTotals(error)) throw error;
       ports.report.fault(error);
-      return await fromEvents(ask, 'events_fault');
+      leaveOut(nameOf(ask));
+      return [await fromEvents(ask, 'events_fault')];
     }
   };
 
   return async (wanted) => {
     const { held, others } = splitMeasures(wanted);
     const answers: StatementAnswer[] = [];
-    for (const ask of quantityAsks({ ...wanted, measures: held })) answers.push(await answerOf(ask));
+    for (const ask of quantityAsks({ ...wanted, measures: held })) answers.push(...(await answersOf(ask)));
     for (const ask of quantityAsks({ ...wanted, measures: others }))
       answers.push(await fromEvents(ask, 'events_measure'));
     return quantitiesFromRows(answers);

@@ -40,6 +40,8 @@ export type KeepPorts = {
   readonly forget: (batch: string) => Promise<void>;
   /** How many days have usage, and totals of all of it. */
   readonly countDays: (of: KeptMeter) => Promise<Pick<TotalsProgress, 'days' | 'daysMade'>>;
+  /** Whether it was told once that all is made: it stays so. */
+  readonly isFilled: (of: KeptMeter) => Promise<boolean>;
   readonly writeProgress: (of: KeptMeter, progress: TotalsProgress) => Promise<void>;
   /** A name that no other batch has. */
   readonly newBatch: () => string;
@@ -95,6 +97,9 @@ export const createKeepTotals = (limits: KeepLimits, ports: KeepPorts): (() => P
   let look: Look | undefined;
   let pending: Pending | undefined;
 
+  const reportFilling = (): void =>
+    ports.report.filling([...fillings.values()].reduce((sum, one) => sum + one.days - one.daysMade, 0));
+
   /** Steps 1 and 2. */
   const lookAround = async (): Promise<Look> => {
     const watermark = await ports.readChecked();
@@ -105,6 +110,7 @@ export const createKeepTotals = (limits: KeepLimits, ports: KeepPorts): (() => P
     const known = new Set(meters.map(({ meter }) => meter.versionId));
     for (const versions of [lookedAt, fillings])
       for (const version of versions.keys()) if (!known.has(version)) versions.delete(version);
+    reportFilling();
     return {
       nowMs,
       watermark,
@@ -127,14 +133,14 @@ export const createKeepTotals = (limits: KeepLimits, ports: KeepPorts): (() => P
     if (!filling) return;
     await ports.writeProgress(of, { ...filling, watermark, isFilled });
     if (isFilled) fillings.delete(of.meter.versionId);
-    ports.report.filling([...fillings.values()].reduce((sum, one) => sum + one.days - one.daysMade, 0));
+    reportFilling();
   };
 
   /** Step 3. */
   const nextPending = async ({ nowMs, watermark, meters }: Look): Promise<Pending | undefined> => {
     const kept = meters.at(-1) as KeptMeter;
     const { versionId, event } = kept.meter;
-    if (!lookedAt.has(versionId) && !fillings.has(versionId)) {
+    if (!lookedAt.has(versionId) && !fillings.has(versionId) && !(await ports.isFilled(kept))) {
       fillings.set(versionId, await ports.countDays(kept));
       await tell(kept, watermark, false);
     }

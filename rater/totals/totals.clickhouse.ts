@@ -12,7 +12,7 @@ const changedStatement = `SELECT DISTINCT tenant, event FROM usage_days
 
 export const createTotals = (
   clickhouse: ClickHouseClient,
-): Pick<KeepPorts, 'readChanged' | 'writeDue' | 'make' | 'forget' | 'countDays' | 'writeProgress'> => {
+): Pick<KeepPorts, 'readChanged' | 'writeDue' | 'make' | 'forget' | 'countDays' | 'isFilled' | 'writeProgress'> => {
   const run = async ({ query, params, settings }: ClickHouseStatement): Promise<void> => {
     await clickhouse.command({
       query,
@@ -57,6 +57,14 @@ export const createTotals = (
         settings: aside,
       });
       return { days: Number(row?.days ?? 0), daysMade: Number(row?.daysMade ?? 0) };
+    },
+    isFilled: async ({ tenant, meter }) => {
+      const [row] = await readRows<{ filled: number }>(clickhouse, {
+        query: `SELECT max(is_filled) AS filled FROM totals_progress
+          WHERE tenant = {tenant:String} AND meter_version = {meterVersion:String}`,
+        params: { tenant, meterVersion: meter.versionId },
+      });
+      return row?.filled === 1;
     },
     writeProgress: async ({ tenant, meter }, { days, daysMade, watermark, isFilled }) => {
       await clickhouse.insert({

@@ -29,10 +29,14 @@ const nothing: Measured = { quantity: '0', unmeasuredEvents: 0n };
 const textOf = ({ quantity, unmeasuredEvents }: Measured): string =>
   unmeasuredEvents === 0n ? quantity : `${quantity} beside ${unmeasuredEvents} unmeasured events`;
 
-/** By span, which is a billing period or a part of it, and meter. What is measured in parts is never of totals. */
+/**
+ * By span, which is a billing period or a part of it, and meter. What is measured in parts is never of totals. What a
+ * measure was not asked for comes along where that costs nothing, and is nothing to compare.
+ */
 const totalsFaults = ({ spans, measures }: QuantityQuery, events: Quantities, totals: Quantities): Fault[] =>
   spans.flatMap(({ spanId }) =>
-    measures.flatMap(({ measureId, meter }) => {
+    measures.flatMap(({ measureId, meter, spanIds }) => {
+      if (spanIds && !spanIds.has(spanId)) return [];
       const [fromTotals, fromEvents] = [totals, events].map((all) =>
         textOf(all.get(spanId)?.get(measureId) ?? nothing),
       ) as [string, string];

@@ -16,27 +16,31 @@ const eventOf = (idempotencyKey: string): UsageEvent => ({
 const bodyOf = (key: string): Buffer => toMessage([eventOf(key)]);
 
 /** A stream that ends with `messages`, and a store that answers every read with no rows up to its end. */
-const sourceOf = ({ highest = 0, parts }: { highest?: number; parts: (after: number) => StreamPart }) => {
-  const state = { meeting: 1, highest };
+const sourceOf = ({ highest = 0, parts }: { highest?: number; parts: (after: number) => StreamPart }, doubtMs = 0) => {
+  const state = { meeting: 1, highest, nowMs: 0, onHighest: () => {} };
   const asked: string[] = [];
   const none = keysOfMessages([]);
-  const source = createKeySource({
+  const ports = {
+    clock: { nowMs: () => state.nowMs },
     stream: {
       meeting: () => state.meeting,
-      take: async (after, upTo) => {
+      take: async (after: number, upTo: number) => {
         asked.push(`stream ${after} ${upTo}`);
         return parts(after);
       },
     },
     store: {
-      highest: async () => state.highest,
-      read: async (after, upTo) => {
+      highest: async () => {
+        state.onHighest();
+        return state.highest;
+      },
+      read: async (after: number, upTo: number) => {
         asked.push(`store ${after} ${upTo}`);
         return { rows: none, upTo };
       },
     },
-  });
-  return { ...source, asked, state };
+  };
+  return { ...createKeySource(ports, doubtMs), asked, state };
 };
 
 const oneMessage = (after: number): StreamPart => ({ messages: [{ sequence: after + 1, body: bodyOf('a') }] });
@@ -54,6 +58,30 @@ describe('keys are read', () => {
     await read(7, 9, 100);
     await read(8, 9, 100);
     expect(asked).toEqual(['store 2 5', 'stream 5 9', 'stream 6 9', 'store 7 8', 'stream 8 9']);
+  });
+
+  it('[I7] from the store for as long as an insert of before the meeting may be under way', async () => {
+    const { read, asked, state } = sourceOf({ highest: 5, parts: oneMessage }, 60_000);
+    await read(5, 5.5, 100);
+    // It came late, under sequences that the stream gives again.
+    state.highest = 9;
+    state.nowMs = 59_999;
+    await read(5, 12, 100);
+    state.highest = 12;
+    state.nowMs = 60_000;
+    await read(9, 12, 100);
+    state.meeting += 1;
+    await read(9, 12, 100);
+    expect(asked).toEqual(['stream 5 5.5', 'store 5 9', 'stream 9 12', 'store 9 12']);
+  });
+
+  it('nowhere while the server is met anew: what was asked of the store is of before', async () => {
+    const { read, asked, state } = sourceOf({ highest: 5, parts: oneMessage });
+    state.onHighest = () => {
+      state.meeting += 1;
+    };
+    await expect(read(5, 9, 100)).rejects.toThrow('met anew');
+    expect(asked).toEqual([]);
   });
 
   it('from the store again where it has more than the stream: all that it has by then', async () => {

@@ -3,6 +3,7 @@ import type { MeterVersion } from '#schemas/stored-meter.ts';
 import { type QuantityQuery, wholeOf } from '../../../../rater/aggregate/quantity-query.ts';
 import {
   createReadFromTotals,
+  daysPerStatement,
   type QuantitiesWay,
   quantityLimits,
 } from '../../../../rater/quantities/read-quantities.ts';
@@ -74,6 +75,15 @@ describe('reading quantities', () => {
     const { ways, quantity } = storeOf({ ...dense, held_days: '1', days: [aDay, aDay + 1] });
     expect(await quantity(queryOf(meterOf('sum')))).toEqual({ quantity: '7', unmeasuredEvents: 1n });
     expect(ways).toEqual(['events_days']);
+  });
+
+  it('asks in halves where one statement would have to name too many days, down to a span, and then reads events', async () => {
+    const days = Array.from({ length: daysPerStatement + 1 }, () => aDay);
+    const { ways, queries, quantity } = storeOf({ ...dense, held_days: '100000', days });
+    const query = queryOf(meterOf('sum'));
+    expect(await quantity({ ...query, spans: [span, { ...span, spanId: 'other' }] })).toMatchObject({ quantity: '7' });
+    expect(queries).toEqual(['totals', 'totals', 'events', 'totals', 'events']);
+    expect(ways).toEqual(['events_days', 'events_days']);
   });
 
   it('reads events for what totals do not hold, and with it what else is of these events', async () => {
