@@ -11,6 +11,7 @@ import {
   type IdentityCheck,
 } from '../../ingest/identity/check-identity.ts';
 import { createKeyFilters } from '../../ingest/identity/key-filters.clickhouse.ts';
+import { mergeLimits } from '../../ingest/identity/merge-generations.ts';
 import { createUsageKeys } from '../../ingest/identity/usage-keys.clickhouse.ts';
 
 export const keysPerMessage = 200;
@@ -72,9 +73,7 @@ const limits: Omit<CheckLimits, 'generationKeysMax'> = {
   rowsMax: 100_000,
   windowDays,
   horizonMs: windowDays * dayMs,
-  mergedMin: 5,
-  mergedKeysMax: 64_000_000,
-  mergedDaysMax: 8,
+  ...mergeLimits,
 };
 
 export type CheckedRange = { readonly from: number; readonly to: number; readonly generationKeysMax: number };

@@ -9,6 +9,7 @@ import { createIdentityCheck } from './check-identity.ts';
 import { createCheckedSequence } from './checked-sequence.postgres.ts';
 import { createKeyFilters } from './key-filters.clickhouse.ts';
 import { createKeySource } from './key-source.ts';
+import { mergeLimits } from './merge-generations.ts';
 import { observeCheck, observeHoldings } from './observe-check.ts';
 import { createReadStored } from './stored-sequence.nats.ts';
 import { createStreamKeys } from './stream-keys.nats.ts';
@@ -23,8 +24,6 @@ const [pollMs, idleMs] = [50, 1_000];
 const rowsMax = 100_000;
 /** The table of the open generation takes 67 MB then, and another one while it is closed. */
 const generationKeysMax = 6_000_000;
-/** Up to 35 days of generations are eleven or so then. */
-const merging = { mergedMin: 5, mergedKeysMax: 64_000_000, mergedDaysMax: 8 };
 /**
  * Everybody waits meanwhile: a server that is gone without a word is given up early. The longest question is about the
  * keys of a generation.
@@ -49,7 +48,7 @@ await runWorker('checker', options, async ({ config, log, metrics, nats, clickho
   );
   const identity = createIdentityCheck(
     {
-      ...merging,
+      ...mergeLimits,
       rowsMax,
       generationKeysMax,
       windowDays: config.identityWindowDays,

@@ -23,6 +23,9 @@ export type MergeLimits = {
   readonly mergedDaysMax: number;
 };
 
+/** Up to 35 days of generations are eleven or so then. */
+export const mergeLimits: MergeLimits = { mergedMin: 5, mergedKeysMax: 64_000_000, mergedDaysMax: 8 };
+
 const dayMs = 86_400_000;
 
 /**
