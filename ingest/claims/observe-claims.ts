@@ -1,16 +1,9 @@
-import type { Metrics } from '#platform/process/metrics.ts';
+import { type Metrics, sharedRead } from '#platform/process/metrics.ts';
 import type { ClaimsHeld } from './claims-layout.ts';
 
 /** Asked at each scrape: what the claims of all gateways take together, as each of them sees it. */
 export const observeClaims = (metrics: Metrics, read: () => Promise<ClaimsHeld>): void => {
-  // One answer of Redis for all gauges of a scrape.
-  let reading: Promise<ClaimsHeld> | undefined;
-  const held = (): Promise<ClaimsHeld> => {
-    reading ??= read().finally(() => {
-      reading = undefined;
-    });
-    return reading;
-  };
+  const held = sharedRead(read);
   const gauge = (name: string, help: string, of: (held: ClaimsHeld) => number) =>
     metrics.gaugeOf(name, help, async () => of(await held()), undefined, 'min');
   gauge('millrace_ingest_claimed_keys', 'Idempotency keys that Redis holds', ({ keys }) => keys);

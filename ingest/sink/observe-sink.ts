@@ -3,7 +3,14 @@
  * event.
  */
 import type { Log } from '#platform/process/log.ts';
-import { latencySeconds, type Metrics, powersOfTen, sizeBytes, workSeconds } from '#platform/process/metrics.ts';
+import {
+  latencySeconds,
+  type Metrics,
+  powersOfTen,
+  sharedRead,
+  sizeBytes,
+  workSeconds,
+} from '#platform/process/metrics.ts';
 import type { Span, Tracer } from '#platform/process/tracing.ts';
 import type { StreamMessage, StreamState } from '../stream/usage-stream.nats.ts';
 import type { Sink, SinkPorts } from './sink.ts';
@@ -87,14 +94,7 @@ export const observeWaiting = (metrics: Metrics, { waitingMs }: Sink): void =>
 
 /** Asked at each scrape and not at each delivery: a sink that stands still would go on showing the last number. */
 export const observeStream = (metrics: Metrics, read: () => Promise<StreamState>): void => {
-  // One answer of the server for all gauges of a scrape.
-  let reading: Promise<StreamState> | undefined;
-  const state = (): Promise<StreamState> => {
-    reading ??= read().finally(() => {
-      reading = undefined;
-    });
-    return reading;
-  };
+  const state = sharedRead(read);
   const gauge = (name: string, help: string, of: (state: StreamState) => number) =>
     metrics.gaugeOf(name, help, async () => of(await state()));
   gauge('millrace_sink_behind_messages', 'Stream messages that no sink has fetched yet', ({ waiting }) => waiting);

@@ -1,6 +1,6 @@
 /** What is measured and logged of closing, apart from the use case. */
 import type { Log } from '#platform/process/log.ts';
-import type { Metrics } from '#platform/process/metrics.ts';
+import { type Metrics, sharedRead } from '#platform/process/metrics.ts';
 import { formatInstant } from '#schemas/instant.ts';
 import type { Closed } from './close-due.ts';
 import type { ClosingState } from './closings.postgres.ts';
@@ -31,13 +31,7 @@ export const observeClosing = (metrics: Metrics, log: Log) => {
 
 /** Read at each scrape; every invoicer says the same, as it is that of all organizations. */
 export const observeClosingState = (metrics: Metrics, read: () => Promise<ClosingState>): void => {
-  let reading: Promise<ClosingState> | undefined;
-  const state = (): Promise<ClosingState> => {
-    reading ??= read().finally(() => {
-      reading = undefined;
-    });
-    return reading;
-  };
+  const state = sharedRead(read);
   metrics.gaugeOf(
     'millrace_closing_organizations',
     'Organizations that close by themselves, and those of them of which something is due that is not billed',

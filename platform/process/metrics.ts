@@ -7,6 +7,17 @@ type Reading = number | Readonly<Record<string, number>>;
 /** All values of one process at one moment. */
 export type Readings = Awaited<ReturnType<Registry['getMetricsAsJSON']>>;
 
+/** One answer for all gauges of a scrape: who asks while `read` is under way gets what it gives. */
+export const sharedRead = <T>(read: () => Promise<T>): (() => Promise<T>) => {
+  let reading: Promise<T> | undefined;
+  return () => {
+    reading ??= read().finally(() => {
+      reading = undefined;
+    });
+    return reading;
+  };
+};
+
 /** The metrics of one process, in Prometheus' text format. One registry per process start; nothing is global. */
 export type Metrics = {
   readonly counter: (name: string, help: string, labels?: readonly string[]) => Counter;

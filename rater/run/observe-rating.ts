@@ -3,7 +3,7 @@
  * subscription.
  */
 import type { Log } from '#platform/process/log.ts';
-import { type Metrics, powersOfTen, workSeconds } from '#platform/process/metrics.ts';
+import { type Metrics, powersOfTen, sharedRead, workSeconds } from '#platform/process/metrics.ts';
 import type { Tracer } from '#platform/process/tracing.ts';
 import { causeOf } from '#platform/work/lease-rules.ts';
 import { observeShards, type ShardWork } from '#platform/work/observe-shards.ts';
@@ -115,13 +115,7 @@ export const observeBacklog = (
   read: () => Promise<Backlog>,
   pool: Pick<RatingPool, 'load'>,
 ): void => {
-  let reading: Promise<Backlog> | undefined;
-  const backlog = (): Promise<Backlog> => {
-    reading ??= read().finally(() => {
-      reading = undefined;
-    });
-    return reading;
-  };
+  const backlog = sharedRead(read);
   metrics.gaugeOf(
     'millrace_billing_runs',
     'Billing runs that are not done, and those that failed within 24 hours',
