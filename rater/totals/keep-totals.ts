@@ -8,7 +8,7 @@
  *      these have; a new version is looked at whole;
  *   3. write down the days of a version that are due, each with the state that it is in;
  *   4. make their totals from events up to that sequence, piece by piece, each beside the state that it was made of;
- *   5. of a version that is looked at whole, say how far it has come, until nothing of it is due.
+ *   5. of a version that is looked at whole, say how far it has come, until each day that is over has been made once.
  *
  * A crash anywhere leaves days due, and two processes at once make the same rows.
  */
@@ -27,6 +27,11 @@ export type TotalsProgress = {
   readonly isFilled: boolean;
 };
 
+export type DaysCount = Pick<TotalsProgress, 'days' | 'daysMade'> & {
+  /** Days that are over and have no totals at all: they have not rested yet, or nobody has come to them. */
+  readonly daysMissing: number;
+};
+
 export type KeepPorts = {
   /** Everything up to it is stored and checked. */
   readonly readChecked: () => Promise<bigint>;
@@ -38,8 +43,7 @@ export type KeepPorts = {
   readonly writeDue: (wanted: DueWanted) => Promise<readonly DuePiece[]>;
   readonly make: (of: KeptMeter & { readonly watermark: bigint }, batch: string, piece: DuePiece) => Promise<void>;
   readonly forget: (batch: string) => Promise<void>;
-  /** How many days have usage, and totals of all of it. */
-  readonly countDays: (of: KeptMeter) => Promise<Pick<TotalsProgress, 'days' | 'daysMade'>>;
+  readonly countDays: (of: KeptMeter) => Promise<DaysCount>;
   /** Whether it was told once that all is made: it stays so. */
   readonly isFilled: (of: KeptMeter) => Promise<boolean>;
   readonly writeProgress: (of: KeptMeter, progress: TotalsProgress) => Promise<void>;
@@ -77,6 +81,9 @@ type Look = { readonly nowMs: number; readonly watermark: bigint; readonly meter
 /** Of a piece that nothing is made of yet. */
 const unchecked = 0;
 
+/** What rests is counted so often at most: a count reads all days of a version. */
+const countEveryMs = 10_000;
+
 /** A change bears the time at which its rows were written, and is seen once their block is whole: so much later. */
 const seenWithinMs = 60_000;
 
@@ -90,7 +97,7 @@ export const createKeepTotals = (limits: KeepLimits, ports: KeepPorts): (() => P
   /** By meter version: up to which instant of the store its days were looked at and made. */
   const lookedAt = new Map<string, number>();
   /** Those that are looked at whole, by how far they have come. */
-  const fillings = new Map<string, Pick<TotalsProgress, 'days' | 'daysMade'>>();
+  const fillings = new Map<string, DaysCount & { readonly restedAtMs?: number }>();
   let before: number | undefined;
   // What runs may have been left alone for so long.
   const lookBackMs = seenWithinMs + Math.max(limits.quietMs.over, limits.quietMs.running);
@@ -115,7 +122,8 @@ export const createKeepTotals = (limits: KeepLimits, ports: KeepPorts): (() => P
       nowMs,
       watermark,
       meters: meters.filter(
-        ({ tenant, meter }) => !lookedAt.has(meter.versionId) || changed.has(eventOf(tenant, meter.event)),
+        ({ tenant, meter: { versionId, event } }) =>
+          !lookedAt.has(versionId) || fillings.has(versionId) || changed.has(eventOf(tenant, event)),
       ),
     };
   };
@@ -124,25 +132,37 @@ export const createKeepTotals = (limits: KeepLimits, ports: KeepPorts): (() => P
     const filling = fillings.get(versionId);
     if (!filling) return;
     // Days that have come since are made as well.
-    fillings.set(versionId, { ...filling, daysMade: Math.min(filling.days, filling.daysMade + made) });
+    const { days, daysMade, daysMissing } = filling;
+    fillings.set(versionId, { days, daysMade: Math.min(days, daysMade + made), daysMissing });
   };
 
   /** Step 5. */
-  const tell = async (of: KeptMeter, watermark: bigint, isFilled: boolean): Promise<void> => {
+  const tell = async (of: KeptMeter, watermark: bigint, isFilled = false): Promise<void> => {
     const filling = fillings.get(of.meter.versionId);
     if (!filling) return;
-    await ports.writeProgress(of, { ...filling, watermark, isFilled });
+    const { days, daysMade } = filling;
+    await ports.writeProgress(of, { days, daysMade, watermark, isFilled });
     if (isFilled) fillings.delete(of.meter.versionId);
     reportFilling();
   };
 
+  /** Nothing is due now: it is filled unless days still have to rest. */
+  const tellRest = async (of: KeptMeter, { nowMs, watermark }: Look): Promise<void> => {
+    const before = fillings.get(of.meter.versionId);
+    if (!before || (before.restedAtMs !== undefined && nowMs - before.restedAtMs < countEveryMs)) return;
+    const filling = await ports.countDays(of);
+    fillings.set(of.meter.versionId, { ...filling, restedAtMs: nowMs });
+    await tell(of, watermark, filling.daysMissing === 0);
+  };
+
   /** Step 3. */
-  const nextPending = async ({ nowMs, watermark, meters }: Look): Promise<Pending | undefined> => {
+  const nextPending = async (now: Look): Promise<Pending | undefined> => {
+    const { nowMs, watermark, meters } = now;
     const kept = meters.at(-1) as KeptMeter;
     const { versionId, event } = kept.meter;
     if (!lookedAt.has(versionId) && !fillings.has(versionId) && !(await ports.isFilled(kept))) {
       fillings.set(versionId, await ports.countDays(kept));
-      await tell(kept, watermark, false);
+      await tell(kept, watermark);
     }
     const batch = ports.newBatch();
     const due = await ports.writeDue({
@@ -158,7 +178,7 @@ export const createKeepTotals = (limits: KeepLimits, ports: KeepPorts): (() => P
     if (pieces.length > 0) return { of: { ...kept, watermark }, batch, pieces };
     meters.pop();
     if (due.length === 0) {
-      await tell(kept, watermark, true);
+      await tellRest(kept, now);
       lookedAt.set(versionId, nowMs - lookBackMs);
     } else {
       // Days that are stored and not checked yet are looked for again.
@@ -178,7 +198,7 @@ export const createKeepTotals = (limits: KeepLimits, ports: KeepPorts): (() => P
         addMade(of.meter.versionId, next.days);
       }
       if (others.length === 0) {
-        await tell(of, of.watermark, false);
+        await tell(of, of.watermark);
         await ports.forget(batch);
       }
     } catch (error) {

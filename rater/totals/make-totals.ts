@@ -89,10 +89,11 @@ FROM (
   };
 };
 
-/** How many days have usage, and totals of the state that they are in. */
+/** How many days have usage, totals of the state that they are in, and none though they are over. */
 export const countStatement = (tenant: string, { versionId, event }: MeterVersion) => ({
   query: `
-SELECT toString(count()) AS days, toString(countIf(all_rows = made_of)) AS daysMade
+SELECT toString(count()) AS days, toString(countIf(all_rows = made_of)) AS daysMade,
+  toString(countIf(made_of = 0 AND day < toDate(now64(3, 'UTC'), 'UTC'))) AS daysMissing
 FROM (
   SELECT customer, day, sum(rows) AS all_rows FROM usage_days
   WHERE tenant = {tenant:String} AND event = {event:String} AND day > toDate('1970-01-01')

@@ -1,7 +1,7 @@
 /** Totals as they are kept in the store. */
 import type { ClickHouseClient } from '@clickhouse/client';
 import { type ClickHouseStatement, readRows } from '#platform/stores/clickhouse.ts';
-import type { KeepPorts } from './keep-totals.ts';
+import type { DaysCount, KeepPorts } from './keep-totals.ts';
 import { countStatement, type DuePiece, dueStatement, makeStatement, piecesStatement } from './make-totals.ts';
 
 /** One core of the store at most: whoever asks for usage has the others. */
@@ -52,11 +52,12 @@ export const createTotals = (
       return rows.map((row) => ({ ...row, events: Number(row.events) }));
     },
     countDays: async ({ tenant, meter }) => {
-      const [row] = await readRows<{ days: string; daysMade: string }>(clickhouse, {
+      const [row] = await readRows<Record<keyof DaysCount, string>>(clickhouse, {
         ...countStatement(tenant, meter),
         settings: aside,
       });
-      return { days: Number(row?.days ?? 0), daysMade: Number(row?.daysMade ?? 0) };
+      const { days = 0, daysMade = 0, daysMissing = 0 } = row ?? {};
+      return { days: Number(days), daysMade: Number(daysMade), daysMissing: Number(daysMissing) };
     },
     isFilled: async ({ tenant, meter }) => {
       const [row] = await readRows<{ filled: number }>(clickhouse, {

@@ -243,10 +243,14 @@ const MeterTotals = Type.Object(
     state: Type.Enum([...totalsStates], {
       title: 'MeterTotalsState',
       description:
-        '`none`: not of this aggregation. `waiting`: nothing was made yet. `filling`: made in the background, the latest month first. `kept`: all were made, and whatever changes is made anew. `unknown`: the store does not answer. In each of them usage is right.',
+        '`none`: not of this aggregation. `waiting`: nothing was made yet. `filling`: made in the background, the latest month first. `kept`: each day that is over was made once, and whatever changes is made anew. `unknown`: the store does not answer. In each of them usage is right.',
     }),
     days: nullable(
-      Type.Integer({ minimum: 0, description: 'Days (UTC) of customers that had usage when the filling began.' }),
+      Type.Integer({
+        minimum: 0,
+        description:
+          'Days (UTC) of customers that had usage when they were counted: when the filling began, and when it was done.',
+      }),
     ),
     days_made: nullable(
       Type.Integer({

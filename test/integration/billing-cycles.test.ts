@@ -76,6 +76,7 @@ const invoiced = async (customer: string): Promise<string[][]> => {
 describe('a calendar month in the zone of the customer', () => {
   it('[I14] begins and ends by its clock: the same moment is of October here and of November there', async () => {
     // Neither sets its clock by daylight.
+    const month = lastMonth(12);
     const east = await subscribed(month.start - 40 * day, { zone: 'Asia/Kathmandu' });
     const west = await subscribed(month.start - 40 * day, { zone: 'pacific/honolulu' });
     const eastEnd = month.end - 5.75 * hour;

@@ -252,9 +252,14 @@ export const until = async <T>(ask: () => Promise<T>, holds: (answer: T) => bool
   }
 };
 
-/** The month before this one: it has ended, and its last days are within the accepted horizon. */
-export const lastMonth = (): { readonly name: string; readonly start: number; readonly end: number } => {
-  const month = Temporal.Now.plainDateISO('UTC').toPlainYearMonth().subtract({ months: 1 });
+/**
+ * The last month that has ended, by `overHours` at least: its last days are within the accepted horizon.
+ *
+ * Where something is sent that happened after it, on the first of a month that lies ahead otherwise.
+ */
+export const lastMonth = (overHours = 0): { readonly name: string; readonly start: number; readonly end: number } => {
+  const today = Temporal.Now.zonedDateTimeISO('UTC').subtract({ hours: overHours }).toPlainDate();
+  const month = today.toPlainYearMonth().subtract({ months: 1 });
   const startOf = (of: Temporal.PlainYearMonth) => of.toPlainDate({ day: 1 }).toZonedDateTime('UTC').epochMilliseconds;
   return { name: month.toString(), start: startOf(month), end: startOf(month.add({ months: 1 })) };
 };

@@ -154,9 +154,10 @@ it('a customer that can not be rated stops no other, is tried again after a paus
   await untilInvoices('sound', 1);
   await untilNothingRuns();
   expect(await invoicesOf('broken')).toEqual([]);
+  const asked = Date.now();
   const due = await read('/v1/billing-runs/due');
   expect(due).toMatchObject({ billing_periods: { open: 1 }, subscriptions: { due: 0 }, is_running: false });
-  expect(due.late_seconds).toBeGreaterThan(3600);
+  expect(due.late_seconds).toBeGreaterThanOrEqual(Math.floor((asked - month.end) / 1000));
   const [run] = (await read('/v1/billing-runs?asked_by=scheduler')).items.filter(
     ({ failures }: { failures: number }) => failures > 0,
   );
