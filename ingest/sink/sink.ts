@@ -56,7 +56,12 @@ const waitMsMax = 1_000;
 /** So long an insert that is under way may take when the subscription has failed. */
 const endMsMax = 5_000;
 
-const store = async (batch: Batch<StreamMessage>, ports: SinkPorts, signal: AbortSignal): Promise<void> => {
+/** Resolves with the milliseconds that the insert took, where it was one. */
+const store = async (
+  batch: Batch<StreamMessage>,
+  ports: SinkPorts,
+  signal: AbortSignal,
+): Promise<number | undefined> => {
   for (let attempt = 0; ; attempt += 1) {
     const startedMs = ports.clock.nowMs();
     try {
@@ -65,11 +70,14 @@ const store = async (batch: Batch<StreamMessage>, ports: SinkPorts, signal: Abor
       ports.announce();
       const nowMs = ports.clock.nowMs();
       ports.report.stored(batch, nowMs - startedMs, nowMs - (batch.messages[0]?.publishedAtMs ?? nowMs));
-      return;
+      return nowMs - startedMs;
     } catch (error) {
-      if (error instanceof UnreadableError) return await divide(batch, error, ports, signal);
+      if (error instanceof UnreadableError) {
+        await divide(batch, error, ports, signal);
+        return undefined;
+      }
       // Not stored, not acknowledged: the stream still has it, so a stop just leaves it there.
-      if (signal.aborted) return;
+      if (signal.aborted) return undefined;
       await pause(error, attempt, ports, signal);
     }
   }
@@ -173,7 +181,8 @@ export const startSink = async (limits: SinkLimits, ports: SinkPorts): Promise<S
   let stopping = false;
   const insert = async (batch: Batch<StreamMessage>): Promise<void> => {
     try {
-      await store(batch, ports, stopped.signal);
+      const tookMs = await store(batch, ports, stopped.signal);
+      if (tookMs !== undefined) batcher.inserted(tookMs);
     } catch (error) {
       fault ??= error;
       void subscription.stop();

@@ -273,7 +273,7 @@ export const settings = {
     500,
     10,
     60_000,
-    'How long the oldest event of an insert waits for more.',
+    'How long the oldest event of an insert waits for more at most, and half of that at least.',
   ),
   identityWindowDays: integer(
     'MILLRACE_IDENTITY_WINDOW_DAYS',

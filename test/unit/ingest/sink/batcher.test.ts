@@ -74,6 +74,23 @@ describe('a batch', () => {
     expect(batcher.take(0, true)).toEqual({ messages: ['c'], rows, bytes });
   });
 
+  it('waits as long as inserts take, for its age at most and for half of it at least', () => {
+    const batcher = createBatcher<string>(limits);
+    batcher.add('a', 1, 1, 0);
+    expect(batcher.dueInMs(0)).toBe(500);
+    batcher.inserted(300);
+    expect([batcher.take(299), batcher.dueInMs(299)]).toEqual([undefined, 1]);
+    expect(batcher.take(300)?.messages).toEqual(['a']);
+    batcher.add('b', 1, 1, 1_000);
+    // One that took long is a part of what inserts take.
+    batcher.inserted(360);
+    expect(batcher.dueInMs(1_000)).toBe(330);
+    for (let slow = 0; slow < 20; slow += 1) batcher.inserted(30_000);
+    expect(batcher.dueInMs(1_000)).toBe(500);
+    for (let fast = 0; fast < 60; fast += 1) batcher.inserted(1);
+    expect(batcher.dueInMs(1_000)).toBe(250);
+  });
+
   it('is cut on demand, whatever it holds', () => {
     const batcher = createBatcher<string>(limits);
     batcher.add('a', 1, 1, 0);
