@@ -6,6 +6,11 @@ import type { Instant } from '#schemas/period.ts';
 import { addMatchFaults, type Match, readMatch, resolvedCellsMax } from '#schemas/price/matrix.ts';
 
 export const entriesMax = resolvedCellsMax;
+/**
+ * Of all versions of a book that begin within so many days of each other, before or after: a billing period is priced
+ * by all that begin in it, at once.
+ */
+export const entriesNear = { days: 31, max: 200_000 };
 /** What the matches of a version come to as they travel to the store. */
 const matchBytesMax = 800_000;
 

@@ -43,14 +43,14 @@ export const waitsForPeriodEnd = ({ startedAt, trialEndsAt, changes }: Subscript
   return of.length > 0 && of.every(({ bills }) => bills === 'next');
 };
 
-/** Of what begins within a billing period of its own: at once, or with the end of the shortest one that holds it. */
-export const correctionDueAt = (terms: SubscriptionTerms, at: Instant): Instant =>
-  waitsForPeriodEnd(terms, at) ? periodEndAfter(terms, at) : at;
-
-/** Of what has no billing period: at once, or with the end of the shortest one, where that is not the very instant. */
+/** At once, or with the end of the shortest billing period that holds it, where that does not begin at the instant. */
 export const onceDueAt = (
   terms: SubscriptionTerms,
   at: Instant,
   waits: boolean,
   periodOf: PeriodAt = periodAt,
 ): Instant => (waits && periodBefore(terms, at, periodOf).start !== at ? periodEndAfter(terms, at, periodOf) : at);
+
+/** Of what begins within a billing period of its own. */
+export const correctionDueAt = (terms: SubscriptionTerms, at: Instant): Instant =>
+  onceDueAt(terms, at, waitsForPeriodEnd(terms, at));

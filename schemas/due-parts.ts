@@ -205,33 +205,28 @@ export const dueParts = (
 ): DuePart[] => {
   const endedAt = terms.endedAt ?? Number.POSITIVE_INFINITY;
   const items = billedItems(terms);
-  const scheduled = schedulesByName(items, schedulesOf);
+  const scheduled = itemsBySchedule(items, schedulesOf);
   const isWritten = writtenNames(written);
   const isProrated = (id: string): boolean => schedulesOf(id).every((one) => one.isProrated);
-  const isUsageAlone = (id: string, { interval, timing, isCounted }: ChargeSchedule): boolean =>
-    schedulesOf(id).some(
-      (one) =>
-        one.isUsageAlone &&
-        scheduleName('', one) === scheduleName('', { interval, isCounted }) &&
-        one.timing === timing,
-    );
   // Those that hold an instant of it, the last one too.
   const around = { start: time.start, end: time.end + 1 };
   const parts: DuePart[] = [];
-  for (const { item, schedule, items: own } of scheduled.values()) {
-    const { interval, timing, isCounted, isMetered, isBounded } = schedule;
+  for (const { item, interval, timing, isCounted, stretches } of scheduled) {
     for (const billing of periodsIn(cycleOfInterval(terms.cycle, interval), around)) {
-      const head = { item, interval, isCounted, isMetered, billing };
+      const head = { item, interval, isCounted, billing };
       if (timing === 'arrears') {
         const dueAt = Math.min(billing.end, endedAt);
         if (dueAt > time.end) continue;
-        const usageWaived = isMetered && isUsageWaived(terms, billing);
-        for (const { planVersionId, span, quantities } of own) {
+        const isWaived = isUsageWaived(terms, billing);
+        for (const { planVersionId, span, quantities, schedule } of stretches) {
+          const { isMetered, isUsageAlone, isBounded } = schedule;
           const part = intersect(span, billing);
-          if (!part || (usageWaived && isUsageAlone(planVersionId, schedule))) continue;
+          const usageWaived = isMetered && isWaived;
+          if (!part || (usageWaived && isUsageAlone)) continue;
           const levels = isCounted || isBounded ? levelsWithin(quantities, part) : undefined;
           parts.push({
             ...head,
+            isMetered,
             timing,
             planVersionId,
             span: part,
@@ -260,13 +255,13 @@ export const dueParts = (
         dueAtOf: (start) =>
           Math.min(start === billing.start ? start : correctionDueAt(terms, start), billing.end, endedAt),
       };
-      for (const correction of corrections(wantedIn(own, billing, isCounted), charged, rules)) {
+      for (const correction of corrections(wantedIn(stretches, billing, isCounted), charged, rules)) {
         const { timing: how, stretch } = correction;
         const { planVersionId, quantity, span, dueAt } = stretch;
         if (dueAt > time.end) continue;
         const quantities = isCounted ? [[span.start, quantity] as const] : undefined;
         const pricedAt = correction.timing === 'credit' ? correction.stretch.pricedAt : undefined;
-        parts.push({ ...head, timing: how, planVersionId, span, quantities, pricedAt, dueAt });
+        parts.push({ ...head, isMetered: false, timing: how, planVersionId, span, quantities, pricedAt, dueAt });
       }
     }
   }
@@ -276,26 +271,28 @@ export const dueParts = (
     .toSorted((a, b) => a.dueAt - b.dueAt || a.span.start - b.span.start);
 };
 
-type ScheduledItems = { readonly item: string; readonly schedule: ChargeSchedule; readonly items: BilledItem[] };
+/** A stretch of an item by the schedule of its version. */
+type ScheduledItem = BilledItem & { readonly schedule: ChargeSchedule };
 
-/** The stretches of each item by each schedule of its versions. */
-const schedulesByName = (
-  items: readonly BilledItem[],
-  schedulesOf: SchedulesOf,
-): ReadonlyMap<string, ScheduledItems> => {
-  const found = new Map<string, ScheduledItems>();
-  for (const one of items)
-    for (const schedule of schedulesOf(one.planVersionId)) {
-      if (schedule.timing === 'once') continue;
-      const name = `${scheduleName(one.item, schedule)} ${schedule.timing}`;
-      const known = found.get(name);
-      if (!known) found.set(name, { item: one.item, schedule, items: [one] });
-      else {
-        known.items.push(one);
-        if (schedule.isMetered && !known.schedule.isMetered) found.set(name, { ...known, schedule });
-      }
-    }
-  return found;
+type ScheduledItems = Pick<ChargeSchedule, 'interval' | 'timing' | 'isCounted'> & {
+  readonly item: string;
+  readonly stretches: readonly ScheduledItem[];
+};
+
+/**
+ * The stretches of each item that fall due together, whatever their version: each goes by what its own version charges
+ * with that schedule.
+ */
+const itemsBySchedule = (items: readonly BilledItem[], schedulesOf: SchedulesOf): ScheduledItems[] => {
+  const scheduled = items.flatMap((item) => schedulesOf(item.planVersionId).map((schedule) => ({ ...item, schedule })));
+  const recurring = scheduled.filter(({ schedule }) => schedule.timing !== 'once');
+  const named = Map.groupBy(recurring, ({ item, schedule }) => `${scheduleName(item, schedule)} ${schedule.timing}`);
+  return [...named.values()].flatMap((stretches) => {
+    const [first] = stretches;
+    if (!first) return [];
+    const { interval, timing, isCounted } = first.schedule;
+    return { item: first.item, interval, timing, isCounted, stretches };
+  });
 };
 
 /** One from before stands for every schedule of its version. */
@@ -314,17 +311,23 @@ const writtenNames = (written: readonly BilledPart[]): ((part: DuePart) => boole
 };
 
 /**
- * The next instant after `now` at which something may fall due; undefined where nothing ever does. Nothing may be due
- * at it, but nothing is due before it.
+ * The next instant after `now` at which something may fall due, given what is written down by now; undefined where
+ * nothing ever does. Nothing may be due at it, but nothing is due before it.
  */
 export const nextLook = (
   terms: SubscriptionTerms,
   schedulesOf: SchedulesOf,
   now: Instant,
+  written: readonly Pick<BilledPart, 'timing' | 'span'>[] = [],
   periodHoldingNow: PeriodHolding = (cycle) => periodAt(cycle, now),
 ): Instant | undefined => {
   const { startedAt, endedAt, trialEndsAt, changes } = terms;
-  const turns = [startedAt, endedAt, trialEndsAt, ...changes.map(({ effectiveAt }) => effectiveAt)];
+  const turns = [startedAt, endedAt, trialEndsAt];
+  // Each is put right when it comes, or when the billing period ends that holds it.
+  for (const { effectiveAt } of changes) turns.push(effectiveAt, correctionDueAt(terms, effectiveAt));
+  // What was charged until a change that is no more is gone on with from there.
+  for (const { timing, span } of written)
+    if (timing === 'advance' || timing === 'credit') turns.push(span.start, span.end);
   const ahead = turns.filter((at) => at !== null && at > now) as Instant[];
   const items = billedItems(terms);
   for (const { dueAt } of onceParts(terms, items, schedulesOf)) if (dueAt > now) ahead.push(dueAt);

@@ -113,12 +113,10 @@ export const multiply = (unitAmount: Amount, quantity: Quantity): PreciseAmount 
 
 const preciseUnitsPerAmountUnit = 10n ** BigInt(preciseScale - amountScale);
 
+/** As an amount is written, with 12 decimal places: what has finer digits is brought to the nearest, to be shown. */
+export const shownPrecise = (precise: PreciseAmount): Amount =>
+  divide(precise, preciseUnitsPerAmountUnit, RoundingMode.halfEven) as Amount;
 /** The same amount of money at the finer scale. */
-/** Of one that has no finer digits than an amount has. */
-export const fromPrecise = (precise: PreciseAmount): Amount => {
-  assert(precise % preciseUnitsPerAmountUnit === 0n, `${precise} has digits that no amount has`);
-  return (precise / preciseUnitsPerAmountUnit) as Amount;
-};
 export const toPrecise = (amount: Amount): PreciseAmount => (amount * preciseUnitsPerAmountUnit) as PreciseAmount;
 
 /** unit amount x quantity + flat amount, exact. */

@@ -26,7 +26,7 @@ import type { SourceRowStore } from './source-rows.postgres.ts';
 
 export type PlanPorts = {
   readonly catalog: CatalogStore;
-  readonly priceOverrides: Pick<PriceOverrideStore, 'comingOverrides' | 'chargingVersions'>;
+  readonly priceOverrides: Pick<PriceOverrideStore, 'overridesOf' | 'chargingVersions'>;
   readonly sourceRows: SourceRowStore;
   /** Prices in offers that customers may still accept. */
   readonly quotes: {
@@ -45,21 +45,31 @@ const required = <T>(parsed: Parsed<T>): T => {
   return parsed.value;
 };
 
-type OwnPrice = Pick<PriceOverride, 'chargeCode' | 'price' | 'tiers'> & { readonly whose: string };
+type OwnPrice = Pick<PriceOverride, 'chargeCode' | 'price' | 'tiers'> & {
+  readonly whose: string;
+  /** Whether it only stood before: time that is not billed yet may be of it. */
+  readonly isOver: boolean;
+};
 
-/** Prices that stand in place of a charge's own, or may come to: overrides, and those that are offered. */
+/** Prices that stand in place of a charge's own, did, or may come to: overrides, and those that are offered. */
 const ownPrices = async ({ priceOverrides, quotes }: PlanPorts, db: Db, planId: string, now: Date) => {
-  const overrides = await priceOverrides.comingOverrides(db, planId, now);
+  const overrides = await priceOverrides.overridesOf(db, planId);
+  const isOver = ({ effectiveUntil: end }: PriceOverride) => end !== null && end <= now.getTime();
   const offers = await quotes.offeredPrices(db, planId);
   return [
-    ...overrides.map((one): OwnPrice => ({ ...one, whose: `the price override ${one.id}` })),
+    ...overrides.map((one): OwnPrice => ({ ...one, whose: `the price override ${one.id}`, isOver: isOver(one) })),
     ...offers.flatMap(({ id, prices }) =>
-      prices.map(({ charge, ...one }): OwnPrice => ({ ...one, chargeCode: charge, whose: `the quote ${id}` })),
+      prices.map(
+        ({ charge, ...one }): OwnPrice => ({ ...one, chargeCode: charge, whose: `the quote ${id}`, isOver: false }),
+      ),
     ),
   ];
 };
 
-/** Each such price has to fit every version that has its charge. */
+/**
+ * Each such price has to fit every version that has its charge. One that is over stands for no charge of another model
+ * in time that is still to be billed; its unit it shares with the charge, and could be read in another.
+ */
 const refuseMisfits = async (
   ports: PlanPorts,
   db: Db,
@@ -80,11 +90,11 @@ const refuseMisfits = async (
     const isOverridden = overrides.some(({ chargeCode }) => chargeCode === charge.code);
     // An override is in the unit that its charge was in when it was made.
     if (isOverridden && unit !== (charge.credit_unit ?? null)) {
-      const message = `must be ${unit ?? 'null'}, as it was when the price overrides that stand were made`;
+      const message = `must be ${unit ?? 'null'}, as it was when its price overrides were made`;
       return [{ field: `charges[${index}].credit_unit`, code: 'not_allowed', message }];
     }
     return overrides
-      .filter(({ chargeCode }) => chargeCode === charge.code)
+      .filter(({ chargeCode, isOver }) => chargeCode === charge.code && !isOver)
       .flatMap(({ whose, tiers, price: json }): Fault[] => {
         const parsed = priceFromJson(json);
         const [fault] = parsed.ok ? overrideFaults({ price: parsed.value, tiers }, charge, meter, 'this version') : [];

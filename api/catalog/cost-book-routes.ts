@@ -1,6 +1,6 @@
 /** `/v1/cost-books`: what units cost us, by time; plans charge it times a factor. */
 import { Type } from 'typebox';
-import { readCosts } from '#schemas/cost-book.ts';
+import { entriesNear, readCosts } from '#schemas/cost-book.ts';
 import { FailureError, type Fault } from '#schemas/failures.ts';
 import { type JsonObject, readObject } from '#schemas/fault.ts';
 import {
@@ -16,7 +16,7 @@ import {
 import { formatInstant } from '#schemas/instant.ts';
 import type { Db, Routes } from '../route/define-route.ts';
 import { listJson, listSchema } from '../route/lists.ts';
-import { created, found, headToJson, readInstant, refuseIdForm } from '../route/resource-fields.ts';
+import { created, found, headToJson, readInstant, refuseFaults, refuseIdForm } from '../route/resource-fields.ts';
 import type {
   CostBook,
   CostBookStore,
@@ -72,6 +72,12 @@ const readVersion = (json: JsonObject, { dimensions }: CostBook) => {
   if (effectiveFrom === undefined || !costs || faults.length > 0)
     throw new FailureError('VALIDATION_FAILED', undefined, faults);
   return { effectiveFrom: new Date(effectiveFrom), costs };
+};
+
+const nearFaults = (entries: number): Fault[] => {
+  const { days, max } = entriesNear;
+  const message = `the versions that begin within ${days} days of it would have ${entries} entries in all, and may have ${max}`;
+  return entries <= max ? [] : [{ field: 'effective_from', code: 'not_allowed', message }];
 };
 
 const tag = 'Cost books';
@@ -188,6 +194,8 @@ export const costBookRoutes = (routes: Routes, ports: CostBookPorts): void => {
     async ({ db, params, body, nowMs }) => {
       const book = found(await costBooks.lockCostBook(db, params.id), 'COST_BOOK_NOT_FOUND');
       const { effectiveFrom, costs } = readVersion(body as JsonObject, book);
+      const near = await costBooks.entriesNear(db, book.id, effectiveFrom, entriesNear.days);
+      refuseFaults(nearFaults(near + costs.entries.length));
       const version = await costBooks.addCostBookVersion(db, book.id, costs, effectiveFrom, new Date(nowMs));
       const after = versionToJson(version);
       return {

@@ -160,6 +160,17 @@ export const costBookStore = {
       ]),
     );
   },
+  /** How many entries its versions have that begin within so many days of an instant. */
+  entriesNear: async (db: Db, bookId: string, instant: Date, days: number): Promise<number> => {
+    const { rows } = await db.query<{ entries: number }>(
+      `SELECT coalesce(sum(json_array_length(entries)), 0)::integer AS entries FROM cost_book_versions
+       WHERE organization_id = $1 AND cost_book_id = $2
+         AND effective_from BETWEEN $3::timestamptz - make_interval(days => $4)
+           AND $3::timestamptz + make_interval(days => $4)`,
+      [db.organizationId, bookId, instant, days],
+    );
+    return rows[0]?.entries ?? 0;
+  },
   /** The book must be locked. */
   addCostBookVersion: async (
     db: Db,

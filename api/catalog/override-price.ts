@@ -2,6 +2,7 @@
  * The use cases of price overrides: which price may stand in place of a charge's own, and when. Under the lock of the
  * plan, so that no version becomes active meanwhile that it would not fit.
  */
+import assert from 'node:assert/strict';
 import type { Static } from 'typebox';
 import { isCurrency } from '#schemas/currency.ts';
 import { FailureError } from '#schemas/failures.ts';
@@ -179,6 +180,9 @@ export const addOverride = async (
   );
 };
 
+const isLater = (end: Instant | null, before: Instant | null): boolean =>
+  before !== null && (end === null || end > before);
+
 /** Another end, which may be the beginning: then the price never stands. */
 export const changeOverride = async (
   ports: OverridePorts,
@@ -192,6 +196,16 @@ export const changeOverride = async (
   faults.push(...endFault(before.effectiveFrom, until));
   refuseFaults(faults);
   const effectiveUntil = given === undefined ? before.effectiveUntil : (until ?? null);
+  if (isLater(effectiveUntil, before.effectiveUntil)) {
+    found(await ports.catalog.lockPlan(db, before.planId, 'subscribe'), 'PLAN_NOT_FOUND');
+    const parsed = priceFromJson(before.price);
+    assert(parsed.ok, `the price of ${before.id} can be read`);
+    // There may be versions that came to be since it ended.
+    const one = { price: parsed.value, tiers: before.tiers, chargeCode: before.chargeCode };
+    refuseFaults(
+      (await fitFaults(ports, db, before.planId, one)).map((fault) => ({ ...fault, field: 'effective_until' })),
+    );
+  }
   if (effectiveUntil !== before.effectiveUntil) {
     const ends = [effectiveUntil, before.effectiveUntil].filter((end) => end !== null);
     await refuseBilled(ports, db, before, Math.min(...ends), nowMs);

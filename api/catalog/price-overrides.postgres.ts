@@ -74,10 +74,21 @@ type VersionRow = { id: string; version_number: number; currency: string; charge
 
 // Billing periods are found by how they are charged for and their ends; a delta ends with what it corrects. What was
 // charged in advance for time that lies ahead of its subscription's hour is not in the way.
+// What a run is about to bill has its prices, or may read them at any moment.
 const billedUntilStatement = `
-SELECT max(p.span_end) AS billed_until FROM billing_periods p JOIN plan_versions v ON v.id = p.plan_version_id
-WHERE p.organization_id = $1 AND p.state = 'billed' AND p.timing = ANY ('{${partTimings}}') AND p.span_end > $2
-  AND v.plan_id = $3 AND ($4::text IS NULL OR p.customer_id = $4)
+WITH billing AS MATERIALIZED (
+  SELECT u.id FROM billing_run_shards s JOIN billing_runs r ON r.id = s.run_id
+    CROSS JOIN unnest(s.billing_period_ids) u (id)
+  WHERE s.state IN ('queued', 'rated') AND r.organization_id = $1 AND r.kind = 'billing'
+    AND (s.state = 'rated' OR r.state IN ('queued', 'running'))
+), taken AS (
+  SELECT p.* FROM billing_periods p
+  WHERE p.organization_id = $1 AND p.state = 'billed' AND p.timing = ANY ('{${partTimings}}') AND p.span_end > $2
+  UNION ALL
+  SELECT p.* FROM billing b JOIN billing_periods p ON p.id = b.id WHERE p.state = 'open' AND p.span_end > $2
+)
+SELECT max(p.span_end) AS billed_until FROM taken p JOIN plan_versions v ON v.id = p.plan_version_id
+WHERE v.plan_id = $3 AND ($4::text IS NULL OR p.customer_id = $4)
   AND ($2 < $5::timestamptz OR EXISTS (SELECT 1 FROM subscriptions s JOIN test_clocks k ON k.id = s.test_clock_id
     WHERE s.id = p.subscription_id AND $2 < k.now_at))`;
 
@@ -130,12 +141,12 @@ export const priceOverrideStore = {
     const { rows, ...rest } = await listRows<OverrideRow>(db, overrideList, db.organizationId, page);
     return { ...rest, rows: rows.map(fromRow) };
   },
-  /** Those of a plan that stand, or are to stand. */
-  comingOverrides: async (db: Db, planId: string, now: Date): Promise<PriceOverride[]> => {
+  /** Those of a plan but for what was taken back: that stood, stand, or are to. */
+  overridesOf: async (db: Db, planId: string): Promise<PriceOverride[]> => {
     const { rows } = await db.query<OverrideRow>(
       `SELECT ${columns} FROM price_overrides WHERE organization_id = $1 AND plan_id = $2
-         AND (effective_until IS NULL OR effective_until > greatest($3, effective_from)) ORDER BY id`,
-      [db.organizationId, planId, now],
+         AND (effective_until IS NULL OR effective_until > effective_from) ORDER BY id`,
+      [db.organizationId, planId],
     );
     return rows.map(fromRow);
   },

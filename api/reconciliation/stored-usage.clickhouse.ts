@@ -59,7 +59,9 @@ const storedOfLosses = `
 SELECT sumForEach(arrayMap((f, t, at) ->
     toUInt64(stream_sequence BETWEEN f AND t AND received_at <= fromUnixTimestamp64Milli(at)),
   {froms:Array(UInt64)}, {tos:Array(UInt64)}, {ats:Array(Int64)})) AS stored
-FROM usage_messages FINAL WHERE tenant = {tenant:String}`;
+FROM usage_messages FINAL
+PREWHERE stream_sequence BETWEEN {from:UInt64} AND {to:UInt64} AND received_at <= fromUnixTimestamp64Milli({at:Int64})
+WHERE tenant = {tenant:String}`;
 
 type HourRow<N extends string> = { readonly hour: number } & Readonly<Record<N, number>>;
 
@@ -113,6 +115,9 @@ export const createStoredUsage = (clickhouse: ClickHouseClient) => {
         froms: losses.map((loss) => loss.fromSequence),
         tos: losses.map((loss) => loss.toSequence),
         ats: losses.map((loss) => loss.detectedAt),
+        from: losses.map((loss) => loss.fromSequence).toSorted((a, b) => Number(a - b))[0],
+        to: losses.map((loss) => loss.toSequence).toSorted((a, b) => Number(b - a))[0],
+        at: Math.max(...losses.map((loss) => loss.detectedAt)),
       });
       return losses.map((_, index) => Number(row?.stored[index] ?? 0));
     },

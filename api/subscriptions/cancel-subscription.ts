@@ -7,6 +7,7 @@ import { formatInstant } from '#schemas/instant.ts';
 import type { Interval } from '#schemas/interval.ts';
 import type { Instant } from '#schemas/period.ts';
 import { currentPeriod, termsNow } from '#schemas/subscription-state.ts';
+import { termsAt } from '#schemas/subscription-terms.ts';
 import type { Db } from '../route/define-route.ts';
 import { found, readInstant, refuseFaults } from '../route/resource-fields.ts';
 import { requireAllowed } from './change-instant.ts';
@@ -64,6 +65,27 @@ export const termEnd = async (
   return ends.length === 0 ? undefined : Math.max(...ends);
 };
 
+/** Of the plans that it would have between two instants, the customer may have subscribed to one anew. */
+const requireAlone = async (
+  { subscriptions }: Pick<CancelPorts, 'subscriptions'>,
+  db: Db,
+  subscription: Subscription,
+  from: Instant,
+  until: Instant,
+): Promise<void> => {
+  const coming = subscription.changes.flatMap((change) =>
+    change.kind === 'plan' && change.effectiveAt > from && change.effectiveAt < until
+      ? [[change.planVersionId, change.effectiveAt] as const]
+      : [],
+  );
+  const held = [[termsAt(subscription, from).planVersionId, from] as const, ...coming];
+  for (const [planVersionId, at] of held) {
+    const { planId } = subscription.planNames.get(planVersionId) ?? {};
+    if (planId !== undefined && (await subscriptions.hasOtherToPlan(db, subscription, planId, at)))
+      throw new FailureError('SUBSCRIPTION_ALREADY_ACTIVE');
+  }
+};
+
 export const cancelSubscription = async (
   ports: CancelPorts,
   db: Db,
@@ -85,6 +107,10 @@ export const cancelSubscription = async (
       'SUBSCRIPTION_IN_MINIMUM_TERM',
       `The minimum term ends at ${formatInstant(least)}: cancel at that instant or later.`,
     );
+  // What was to end earlier goes on: it may have subscribed to the same plan anew, from that end on.
+  const before = subscription.endedAt;
+  if (before !== null && endedAt > before)
+    await requireAlone(ports, db, subscription, Math.max(before, nowMs), endedAt);
   const cancellation: Cancellation = { canceledAt: nowMs, endedAt, reason: reason ?? null, refund, finalUsage };
   const heldFrom = at === 'now' && subscription.startedAt <= nowMs ? endedAt : nowMs;
   return changed(await ports.subscriptions.changeCancellation(db, subscription.id, cancellation, new Date(heldFrom)));
@@ -97,11 +123,8 @@ export const undoCancellation = async (
   nowMs: Instant,
 ): Promise<Subscription> => {
   requireAllowed(subscription, 'undo_cancel', nowMs);
-  // It may have subscribed to the same plan anew, from the end on.
-  const { planId } = subscription.planNames.get(termsNow(subscription, nowMs).planVersionId) ?? {};
   const from = Math.max(subscription.endedAt ?? nowMs, nowMs);
-  if (planId !== undefined && (await subscriptions.hasOtherToPlan(db, subscription, planId, from)))
-    throw new FailureError('SUBSCRIPTION_ALREADY_ACTIVE');
+  await requireAlone({ subscriptions }, db, subscription, from, Number.POSITIVE_INFINITY);
   return changed(await subscriptions.changeCancellation(db, subscription.id, null, new Date(nowMs)));
 };
 

@@ -169,7 +169,12 @@ export const subscriptionRoutes = (
       operation: 'cancelSubscription',
       summary: 'Cancel a subscription, now or at an instant to come',
       body: SubscriptionCancellation,
-      failures: ['SUBSCRIPTION_NOT_FOUND', 'SUBSCRIPTION_STATE_CONFLICT', 'SUBSCRIPTION_IN_MINIMUM_TERM'],
+      failures: [
+        'SUBSCRIPTION_NOT_FOUND',
+        'SUBSCRIPTION_STATE_CONFLICT',
+        'SUBSCRIPTION_IN_MINIMUM_TERM',
+        'SUBSCRIPTION_ALREADY_ACTIVE',
+      ],
     },
     async ({ db, params, body, nowMs, matchVersion }) => {
       const row = found(await subscriptions.lockSubscription(db, params.id), 'SUBSCRIPTION_NOT_FOUND');

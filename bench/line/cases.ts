@@ -54,6 +54,13 @@ const atTheGateway = async (line: LineUnderTest, shape: LoadShape): Promise<Case
   return resultOf(measured);
 };
 
+/** A short case of its own with everything at work. */
+const stored = async (line: LineUnderTest, shape: LoadShape): Promise<CaseResult> => {
+  const measured = await line.measure(shape);
+  await line.untilStored(shape.event, measured.load.accepted);
+  return resultOf(measured);
+};
+
 const half = (seconds: number): number => Math.max(1, Math.round(seconds / 2));
 
 /**
@@ -101,6 +108,12 @@ const single: Case = async (line, { seconds }) => {
     'single, at a rate': await atTheGateway(line, {
       ...shape,
       event: 'llm.rate',
+      eventsPerSecond: singleRequestsPerSecond,
+    }),
+    // As it is used: everything is at work.
+    'single, stored meanwhile': await stored(line, {
+      ...shape,
+      event: 'llm.whole',
       eventsPerSecond: singleRequestsPerSecond,
     }),
   };

@@ -8,9 +8,10 @@ import { type LocalServer, type ServerOptions, startServer } from './server.ts';
 /**
  * What the engine may take of a machine that it shares with everything else. The caches are upper bounds that fill with
  * use; ClickHouse's own bounds (5 GiB of marks, for one) are those of a machine of its own. System logs (query_log and
- * the like) are only kept where the configuration names them, so none grows here. A stop waits for idle connections, up
- * to 5 s with the usual keep-alive of 30 s; 3 s is just above the 2.5 s after which the Node client lets go of an idle
- * one by itself.
+ * the like) are only kept where the configuration names them, so none grows here. Merges are niced: what answers comes
+ * first, and a store that falls behind with them holds its inserts back by itself. A stop waits for idle connections,
+ * up to 5 s with the usual keep-alive of 30 s; 3 s is just above the 2.5 s after which the Node client lets go of an
+ * idle one by itself.
  */
 const configuration = `<clickhouse>
   <max_server_memory_usage_to_ram_ratio>0.5</max_server_memory_usage_to_ram_ratio>
@@ -18,6 +19,7 @@ const configuration = `<clickhouse>
   <primary_index_cache_size>268435456</primary_index_cache_size>
   <keep_alive_timeout>3</keep_alive_timeout>
   <index_mark_cache_size>67108864</index_mark_cache_size>
+  <os_threads_nice_value_merge_mutate>10</os_threads_nice_value_merge_mutate>
 </clickhouse>
 `;
 

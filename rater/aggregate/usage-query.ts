@@ -49,15 +49,18 @@ const limitSql = ({ readNumbers }: UsageWanted): string =>
   `${readNumbers === undefined ? '' : 'LIMIT {limit:UInt64} BY group_0\n'}LIMIT {rows:UInt64}`;
 
 /** A row's place as what can be compared: null stands before every text. */
-const placeOf = (wanted: UsageWanted): string =>
-  ['window_start', ...groupNames(wanted).flatMap((name) => [`isNotNull(${name})`, `ifNull(${name}, '')`])].join(', ');
+const placeIn = (names: readonly string[]): string =>
+  ['window_start', ...names.flatMap((name) => [`isNotNull(${name})`, `ifNull(${name}, '')`])].join(', ');
+const placeOf = (wanted: UsageWanted): string => placeIn(groupNames(wanted));
 
 const afterSql = (wanted: UsageWanted, { bind }: Bindings): string => {
   if (!wanted.after) return '1';
   const windowStart = bind(wanted.after.windowStart ?? wanted.period.start, 'Int64');
   const group = wanted.after.group.flatMap((text) => [text === null ? '0' : '1', bind(text ?? '', 'String')]);
   assert(wanted.after.group.length === wanted.groupBy.length, 'a page goes on in the groups that it began with');
-  return `(${placeOf(wanted)}) > (${[windowStart, ...group].join(', ')})`;
+  // Each of several reads goes on behind the same row, which is told without the number of a read.
+  const own = groupNames(wanted).slice(wanted.readNumbers === undefined ? 0 : 1);
+  return `(${placeIn(own)}) > (${[windowStart, ...group].join(', ')})`;
 };
 
 /** What every row of the answer has beside the fragment's results. */

@@ -7,10 +7,10 @@ import assert from 'node:assert/strict';
 import type { Currency } from '#schemas/currency.ts';
 import {
   type Amount,
-  fromPrecise,
   type PreciseAmount,
   type RoundingMode,
   roundShareToMinorUnits,
+  shownPrecise,
   toPrecise,
 } from '#schemas/money.ts';
 import type { PeriodBoundIn, PeriodBoundsIn } from '#schemas/period-bound.ts';
@@ -48,7 +48,7 @@ export const priceOfPart = (
     {
       ...(steps.length === 1 && first.kind === 'flat' ? first : unpricedStep('flat', zeroQuantity, units, units)),
       kind: isCredit ? 'credit' : 'prorated',
-      flatAmount: fromPrecise(precise),
+      flatAmount: shownPrecise(precise),
       amount: toPrecise((isCredit ? -share : share) as Amount),
       ...(proration && { proration }),
     },

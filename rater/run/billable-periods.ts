@@ -36,6 +36,17 @@ export const ratedRounding = `CASE WHEN p.corrects_id IS NOT NULL THEN (SELECT l
     FROM billing_periods o JOIN rated_lines l ON l.billing_period_id = o.id AND l.watermark = o.watermark
     WHERE o.id = p.corrects_id LIMIT 1) END AS corrected_rounding`;
 
+/**
+ * The billed period by whose prices one is rated: what a delta corrects, and what a credit takes back. Where that is
+ * not billed yet, both are rated by the prices that stand.
+ */
+export const pricedAs = `coalesce(p.corrects_id, CASE WHEN p.timing = 'credit' THEN (
+    SELECT o.id FROM billing_periods o
+    WHERE o.subscription_id = p.subscription_id AND o.item = p.item AND o.billing_start = p.billing_start
+      AND o.timing = 'advance' AND o.span_start = p.priced_at AND o.interval_unit IS NOT DISTINCT FROM p.interval_unit
+      AND o.interval_count IS NOT DISTINCT FROM p.interval_count AND o.counted IS NOT DISTINCT FROM p.counted
+      AND o.watermark IS NOT NULL AND o.state = 'billed' LIMIT 1) END) AS priced_as`;
+
 /** A billing period as it stands, or as it would. */
 export type PeriodRow = {
   id: string;
@@ -58,6 +69,8 @@ export type PeriodRow = {
   quantities: QuantityLevel[] | null;
   priced_at: Date | null;
   usage_waived: boolean;
+  /** Of a delta or a credit: the billed period whose prices it goes by. */
+  priced_as?: string | null;
   /** Null of what is no delta; of one, how what it corrects was rounded. */
   corrected_rounding?: RoundingMode | null;
 };
@@ -117,7 +130,7 @@ export const chargesOf = (
 
 /** Which of the charges of a version a period is of. */
 type PartOfVersion = Omit<PartToRate, 'timing' | 'levels'> &
-  Pick<BillablePeriod, 'charges' | 'storedCharges' | 'bounds'>;
+  Pick<BillablePeriod, 'charges' | 'storedCharges' | 'storedOthers' | 'bounds'>;
 
 /** A credit takes back what was charged in advance. */
 const chargeTiming = ({ timing }: PeriodRow): ChargeTiming => (timing === 'credit' ? 'advance' : timing);
@@ -159,6 +172,7 @@ export const partOfVersion = (
     bounds: isBounded ? bounds : {},
     counted: Object.fromEntries(counted),
     others: pick(charges, others),
+    storedOthers: pick(storedCharges, others),
   };
 };
 
@@ -216,7 +230,7 @@ export const billableReader = (
     const version = versionOf.get(row.plan_version_id);
     assert(version, `the plan version ${row.plan_version_id} is gone`);
     const whole = versionCharges(row, version);
-    const { charges, storedCharges, bounds, ...part } = partOf(row, whole, version);
+    const { charges, storedCharges, storedOthers, bounds, ...part } = partOf(row, whole, version);
     const span = periodBetween(row.span_start, row.span_end);
     const billing = periodBetween(row.billing_start, row.billing_end);
     const quantities = row.quantities ?? undefined;
@@ -232,7 +246,9 @@ export const billableReader = (
       currency: storedCurrency(row.currency),
       charges,
       storedCharges,
+      ...(storedOthers && { storedOthers }),
       bounds,
+      ...(row.priced_as && { pricedAs: row.priced_as }),
       ...(row.corrected_rounding && { rounding: row.corrected_rounding }),
       ...(row.priced_at && { pricedAt: row.priced_at.getTime() }),
       ...(!isWholePlan(row.timing, charges, whole, part) && {

@@ -8,19 +8,18 @@ import type { Queryable } from '#platform/stores/postgres.ts';
 import { isId } from '#schemas/ids.ts';
 import type { RatingPolicy } from '#schemas/rated-line.ts';
 import { meterOf } from '#schemas/stored-meter.ts';
-import { madeUntil } from '../price/source-rows.ts';
 import {
   billablePeriods,
   type OneTimeRow,
   type PeriodRow,
+  pricedAs,
   ratedRounding,
   ratedTiming,
   type VersionRow,
 } from './billable-periods.ts';
-import { standingOverrides } from './price-overrides.postgres.ts';
-import { pricesToRead } from './price-spans.ts';
+import type { BillablePeriod } from './measured-periods.ts';
+import { ratedPrices, standingPrices } from './price-spans.postgres.ts';
 import type { RatePorts } from './rate-period.ts';
-import { standingSourceRows } from './source-rows.postgres.ts';
 import { oneTimeStatement } from './source-statements.ts';
 
 type PinnedRow = {
@@ -43,8 +42,10 @@ FROM unnest($2::text[]) AS n (id) CROSS JOIN LATERAL (
   CROSS JOIN LATERAL (SELECT s.currency, s.time_zone FROM subscriptions s WHERE s.id = p.subscription_id OFFSET 0) s
 ORDER BY p.customer_id, p.subscription_id, p.span_start`;
 
-const periodsStatement = selectPeriods('billing_periods', `, ${ratedRounding}`);
+const periodsStatement = selectPeriods('billing_periods', `, ${pricedAs}, ${ratedRounding}`);
 const dryPeriodsStatement = selectPeriods('rating_run_periods', '', 'AND p.run_id = $3');
+
+const goesByLines = (period: BillablePeriod): boolean => period.pricedAs !== undefined;
 
 export const createCatalog = (postgres: Queryable): RatePorts['catalog'] => ({
   ratingPolicy: async (organizationId) => {
@@ -85,18 +86,8 @@ export const createCatalog = (postgres: Queryable): RatePorts['catalog'] => ({
     }));
   },
   priceSpans: async ({ organizationId, pricesUntil }, all, meters) => {
-    if (all.length === 0) return new Map();
-    const { asked, spansBy } = pricesToRead(all, meters);
-    const { time } = asked;
-    const overrides = await standingOverrides(postgres, organizationId, {
-      planIds: asked.planIds,
-      customerIds: asked.customerIds,
-      start: new Date(time.start),
-      end: new Date(time.end),
-      madeUntil: madeUntil(pricesUntil),
-    });
-    const names = asked.namesIn(overrides);
-    if (overrides.length + names.books.length + names.units.length === 0) return new Map();
-    return spansBy({ overrides, rows: await standingSourceRows(postgres, organizationId, names, time, pricesUntil) });
+    const [named, others] = [all.filter(goesByLines), all.filter((period) => !goesByLines(period))];
+    const standing = await standingPrices(postgres, organizationId, others, meters, pricesUntil);
+    return new Map([...standing, ...(await ratedPrices(postgres, organizationId, named, meters))]);
   },
 });

@@ -197,7 +197,7 @@ export const dueTime = (found: readonly DueOfOne[], asked: DueToCut, schedulesOf
     const { due, cutUntil, lookAgain } = withoutWaiting(parts, waiting.get(billedWith) ?? new Set(), asked);
     const next = Math.min(
       lookAgain,
-      nextLook(one.terms, schedulesOf, dueUntil, periodHolding) ?? Number.POSITIVE_INFINITY,
+      nextLook(one.terms, schedulesOf, dueUntil, [...known, ...due], periodHolding) ?? Number.POSITIVE_INFINITY,
     );
     for (const period of freshOf(one, due, known, monthOf)) periods.push(period);
     states.push({

@@ -10,7 +10,8 @@ import type { PeriodBoundsIn } from '#schemas/period-bound.ts';
 import type { Charge, ChargeJson } from '#schemas/plan.ts';
 import type { Proration } from '#schemas/proration.ts';
 import type { Quantities, QuantityQuery } from '../aggregate/quantity-query.ts';
-import type { MeasuredPeriod, PartToRate } from '../price/rating-task.ts';
+import type { PricedSpan } from '../price/price-timeline.ts';
+import type { ChargeUsage, MeasuredPeriod, PartToRate } from '../price/rating-task.ts';
 import { measuresOf, ownPrices, type PinnedMeter, type PriceSpans, type UsageReader } from './measures.ts';
 
 /** A billing period with what its plan version charges for. */
@@ -28,12 +29,16 @@ export type BillablePeriod = {
   readonly charges: readonly Charge[];
   /** The same as they are stored. */
   readonly storedCharges: readonly ChargeJson[];
+  /** Those beside which the bounds are held, of `part.others`. */
+  readonly storedOthers?: readonly ChargeJson[];
   /** Over all charges. */
   readonly bounds: PeriodBoundsIn;
   /** When the price stood that a credit takes back; absent of all else, whose price is that of its span. */
   readonly pricedAt?: Instant;
   /** Absent where every charge of the version is charged, in arrears. */
   readonly part?: PartToRate | undefined;
+  /** Of a delta or a credit: the billed period whose prices it goes by. */
+  readonly pricedAs?: string;
   /** Of a delta: how what it corrects was rounded. */
   readonly rounding?: RoundingMode;
 };
@@ -48,13 +53,17 @@ const usageOf = (period: PricedPeriod, usageIn: UsageReader): Pick<MeasuredPerio
     return found ? [[charge.code, found] as const] : [];
   });
   if (priceSpans.size === 0) return { usage: Object.fromEntries(usage) };
-  const spans = charges.flatMap((charge) => {
-    const priced = priceSpans.get(charge.code);
-    return priced
-      ? [[charge.code, priced.map((span) => ({ ...span, usage: usageIn(period, charge, span) }))] as const]
-      : [];
-  });
-  return { usage: Object.fromEntries(usage), priceSpans: Object.fromEntries(spans) };
+  const spansOf = (of: readonly Charge[], usageOfSpan: (charge: Charge, span: PricedSpan) => ChargeUsage | undefined) =>
+    of.flatMap((charge) => {
+      const priced = priceSpans.get(charge.code);
+      return priced
+        ? [[charge.code, priced.map((span) => ({ ...span, usage: usageOfSpan(charge, span) }))] as const]
+        : [];
+    });
+  const spans = spansOf(charges, (charge, span) => usageIn(period, charge, span));
+  // No usage goes into those.
+  const ofOthers = spansOf(period.part?.others ?? [], () => undefined);
+  return { usage: Object.fromEntries(usage), priceSpans: Object.fromEntries([...spans, ...ofOthers]) };
 };
 
 /** What to ask of usage, and the periods once it is answered. */

@@ -13,6 +13,16 @@ import { ownPrices, type PinnedMeter, type PriceSpans } from './measures.ts';
 const nameOf = ({ planId, chargeCode, currency }: Pick<PriceOverride, 'planId' | 'chargeCode' | 'currency'>): string =>
   `${planId} ${currency} ${chargeCode}`;
 
+/** What is charged, and what counts beside it for the bounds. */
+const pricedCharges = ({ charges, storedCharges, part, storedOthers = [] }: BillablePeriod) => {
+  const stored = [...storedCharges, ...storedOthers];
+  return [...charges, ...(part?.others ?? [])].map((charge, index) => {
+    const storedCharge = stored[index];
+    assert(storedCharge, 'each charge is stored');
+    return { charge, storedCharge };
+  });
+};
+
 /** What decides the prices of billing periods beside their plan versions. */
 type Decisive = {
   readonly overrides: readonly PriceOverride[];
@@ -41,12 +51,12 @@ export const standingPriceSpans = (
   const meterOf = new Map(meters.map(({ planVersionId, meter }) => [`${planVersionId} ${meter.code}`, meter]));
   const spansOf = (period: BillablePeriod): PriceSpans => {
     const { planId, planVersionId, currency, customerId, span: time } = period;
-    const found = period.charges.flatMap((charge, index): [string, readonly PricedSpan[]][] => {
+    const found = pricedCharges(period).flatMap(({ charge, storedCharge }): [string, readonly PricedSpan[]][] => {
       const own = (byCharge.get(nameOf({ planId, currency, chargeCode: charge.code })) ?? []).filter(
-        (one) => one.customerId === null || one.customerId === customerId,
+        (one) =>
+          // One from before the charge got another model is none of it any more.
+          one.price.model === charge.price.model && (one.customerId === null || one.customerId === customerId),
       );
-      const storedCharge = period.storedCharges[index];
-      assert(storedCharge, 'each charge is stored');
       const meter = meterOf.get(`${planVersionId} ${charge.meter}`);
       const spans = own.length > 0 ? priceSpansOf({ charge, storedCharge, meter }, time, own) : undefined;
       const creditUnit = storedCharge.credit_unit ?? null;
@@ -65,10 +75,10 @@ export const standingPriceSpans = (
 /** What the prices refer to: those of the charges, and of the overrides that may stand in their place. */
 export const sourceNamesIn = (periods: readonly BillablePeriod[], overrides: readonly PriceOverride[]): SourceNames => {
   // Many periods have the very charges of few plan versions.
-  const lists = new Map(periods.map(({ charges, storedCharges }) => [charges, storedCharges]));
-  const charged = [...lists].flatMap(([charges, storedCharges]) =>
-    charges.map(({ price }, index) => ({ price, creditUnit: storedCharges[index]?.credit_unit ?? null })),
-  );
+  const lists = new Map(periods.map((period) => [period.charges, period]));
+  const charged = [...lists.values()]
+    .flatMap(pricedCharges)
+    .map(({ charge, storedCharge }) => ({ price: charge.price, creditUnit: storedCharge.credit_unit ?? null }));
   return sourceNamesOf([...charged, ...overrides.map(({ price }) => ({ price, creditUnit: null }))]);
 };
 

@@ -2,14 +2,8 @@
 import type { Queryable } from '#platform/stores/postgres.ts';
 import { ratedBefore } from '#platform/stores/rated-before.ts';
 import { amountFromStored } from '#schemas/money.ts';
-import { type PriceSpanJson, priceSpanFromJson } from '#schemas/price-span.ts';
 import { type RatedLine, type RatedLineJson, ratedLineFromJson } from '#schemas/rated-line.ts';
-import { namedRowsOf } from '../price/source-rows.ts';
-import type { BillablePeriod } from '../run/measured-periods.ts';
-import type { PriceSpans } from '../run/measures.ts';
-import { overridesNamed } from '../run/price-overrides.postgres.ts';
-import { namedPriceSpans } from '../run/price-spans.ts';
-import { namedSourceRows } from '../run/source-rows.postgres.ts';
+import { ratedPrices } from '../run/price-spans.postgres.ts';
 import type { RateAgainPorts } from './rate-again.ts';
 
 const periodsStatement = `SELECT id, watermark FROM billing_periods
@@ -102,38 +96,17 @@ const hashesFromRow = ({ hash_version, input_hash, output_hash }: RatedRow) =>
     ? undefined
     : { version: hash_version, input: input_hash ?? 'nothing', output: output_hash ?? 'nothing' };
 
-const spansStatement = `SELECT l.billing_period_id, l.charge_code, l.line -> 'price_spans' AS price_spans
-  FROM rated_lines l WHERE l.organization_id = $1 AND l.billing_period_id = ANY ($2) AND l.watermark = $3
-    AND l.line -> 'price_spans' IS NOT NULL`;
-
-type SpansRow = { billing_period_id: string; charge_code: string; price_spans: PriceSpanJson[] };
-
 /** The prices that the stored lines name, and not those that stand by now. */
 export const createRatedPriceSpans =
   (postgres: Queryable): RateAgainPorts['catalog']['priceSpans'] =>
-  async ({ organizationId, billingPeriodIds, watermark }, periods) => {
-    const { rows } = await postgres.query<SpansRow>(spansStatement, [organizationId, billingPeriodIds, watermark]);
-    const lines = rows.map((row) => ({ ...row, spans: row.price_spans.map(priceSpanFromJson) }));
-    const named = lines.flatMap(({ spans }) => spans.flatMap(({ sources }) => sources.priceOverrideId ?? []));
-    const overrides = await overridesNamed(postgres, organizationId, named);
-    const sources = lines.flatMap(({ spans }) => spans.map((one) => one.sources));
-    const versionIds = sources.flatMap(({ costBookVersionId }) => costBookVersionId ?? []);
-    const rateIds = sources.flatMap(({ creditUnitRateIds }) => creditUnitRateIds ?? []);
-    const sourceRows = namedRowsOf(await namedSourceRows(postgres, organizationId, versionIds, rateIds));
-    const byPeriod = Map.groupBy(lines, ({ billing_period_id }) => billing_period_id);
-    const spansOf = (period: BillablePeriod): PriceSpans =>
-      new Map(
-        (byPeriod.get(period.billingPeriodId) ?? []).flatMap(({ charge_code, spans }) => {
-          const index = period.charges.findIndex(({ code }) => code === charge_code);
-          const [charge, storedCharge] = [period.charges[index], period.storedCharges[index]];
-          // A line of a charge that its plan has not is a fault that is found elsewhere.
-          return charge && storedCharge
-            ? [[charge_code, namedPriceSpans(spans, { charge, storedCharge }, overrides, sourceRows)] as const]
-            : [];
-        }),
-      );
-    return new Map(periods.map((period) => [period.billingPeriodId, spansOf(period)]));
-  };
+  ({ organizationId }, periods, meters) =>
+    // Each has lines of its own.
+    ratedPrices(
+      postgres,
+      organizationId,
+      periods.map(({ pricedAs: _, ...period }) => period),
+      meters,
+    );
 
 export const createBilledLines = (postgres: Queryable): Pick<RateAgainPorts, 'billedPeriods' | 'storedLines'> => ({
   billedPeriods: async ({ organizationId, invoiceId, month, pageSize }, after) => {

@@ -93,6 +93,26 @@ describe('a cancellation', () => {
     await made('/v1/subscriptions', again);
   });
 
+  it('can not be put off or taken back where the customer has a plan anew from then on that it would have', async () => {
+    const [first, second] = [await planOf(), await planOf()];
+    const anew = (customer: string, plan: string, started_at: string) =>
+      made('/v1/subscriptions', { customer_id: customer, plan, started_at });
+    const one = await subscribed({ plan: first.code });
+    const end = one.current_period.end;
+    expect((await cancel(one.id)).status).toBe(200);
+    await anew(one.customer_id, first.code, end);
+    const later = new Date(Date.parse(end) + 40 * day).toISOString();
+    expect((await cancel(one.id, { at: later })).body).toMatchObject({ error_code: 'SUBSCRIPTION_ALREADY_ACTIVE' });
+    expect((await cancel(one.id, { at: new Date(Date.parse(end) - 1000).toISOString() })).status).toBe(200);
+
+    const other = await subscribed({ plan: first.code });
+    const change = { plan: second.code, at: later };
+    expect((await api('POST', `/v1/subscriptions/${other.id}/change-plan`, change)).status).toBe(200);
+    expect((await cancel(other.id)).status).toBe(200);
+    await anew(other.customer_id, second.code, other.current_period.end);
+    expect((await undo(other.id)).body).toMatchObject({ error_code: 'SUBSCRIPTION_ALREADY_ACTIVE' });
+  });
+
   it('comes by itself at its instant', async () => {
     const { id } = await subscribed();
     const at = new Date(Date.now() + 4_000).toISOString();

@@ -88,6 +88,38 @@ describe('by a test clock', () => {
     ]);
   });
 
+  it('another interval from the end of the period on is charged when it begins', async () => {
+    const yearly = { timing: 'advance', billing_interval: { unit: 'year', count: 1 } };
+    const [basic, year] = [await plan(advance('basic', '31.00')), await plan(flat('year', '365.00', yearly))];
+    const life = await lifeFrom(sandbox, '2027-01-01T00:00:00Z');
+    const { id } = await subscribed(life, basic);
+    await life.until('2027-01-10T00:00:00Z');
+    await change(id, 'change-plan', { plan: year, at: 'period_end' });
+    await life.until('2027-12-31T00:00:00Z');
+    expect((await life.invoices()).map(({ at, lines }) => [at, ...lines])).toEqual([
+      ['2027-01-01T00:00:00Z', 'basic x1 31.00 2027-01-01..2027-02-01'],
+      ['2027-02-01T00:00:00Z', 'year x1 334.00 2027-02-01..2028-01-01'],
+    ]);
+  });
+
+  it('what was to begin and is taken back is charged on from there, and another change at once too', async () => {
+    const [basic, pro] = [await plan(advance('basic', '28.00')), await plan(advance('pro', '56.00'))];
+    const life = await lifeFrom(sandbox, '2027-01-01T00:00:00Z');
+    const { id } = await subscribed(life, basic);
+    await life.until('2027-01-10T00:00:00Z');
+    await change(id, 'change-plan', { plan: pro, at: '2027-02-20T00:00:00Z', invoice: 'now' });
+    await life.until('2027-02-05T00:00:00Z');
+    const { pending_changes: ahead } = (await sandbox.api('GET', `/v1/subscriptions/${id}`)).body;
+    expect((await sandbox.api('POST', `/v1/subscriptions/${id}/undo-change`, { change_id: ahead[0].id })).status).toBe(
+      200,
+    );
+    await life.until('2027-02-25T00:00:00Z');
+    expect((await life.invoices()).slice(1).map(({ at, lines }) => [at, ...lines])).toEqual([
+      ['2027-02-01T00:00:00Z', 'basic x1 19.00 2027-02-01..2027-02-20'],
+      ['2027-02-20T00:00:00Z', 'basic x1 9.00 2027-02-20..2027-03-01'],
+    ]);
+  });
+
   it('a downgrade at the end of the period takes nothing back', async () => {
     const [basic, pro] = [await plan(advance('basic', '10.00')), await plan(advance('pro', '20.00'))];
     const life = await lifeFrom(sandbox, '2027-05-01T00:00:00Z');

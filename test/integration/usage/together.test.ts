@@ -73,3 +73,20 @@ it.each([
   expect(alone.slice(0, 10).every(({ items }) => items.length > 0)).toBe(true);
   expect(alone.slice(10).every(({ items }) => items.length === 0)).toBe(true);
 });
+
+it('their further pages are those of each by itself too', async () => {
+  const path =
+    '/v1/meters/sum/usage?from=2026-10-01T00:00:00Z&to=2026-10-25T00:00:00Z&window=day&group_by=model&limit=3';
+  const ask = (customer: string, cursor: string) =>
+    pipeline.api('GET', `${path}&watermark=${watermark}&customer_id=${customer}&cursor=${encodeURIComponent(cursor)}`);
+  const whose = customers.slice(0, 6);
+  const firsts = [];
+  for (const customer of whose)
+    firsts.push((await pipeline.api('GET', `${path}&watermark=${watermark}&customer_id=${customer}`)).body);
+  const cursors = firsts.map(({ pagination }) => pagination.next_cursor as string);
+  const alone = [];
+  for (const [index, customer] of whose.entries()) alone.push(await ask(customer, cursors[index] as string));
+  expect(alone.map(({ status }) => status)).toEqual(whose.map(() => 200));
+  const together = await Promise.all(whose.map((customer, index) => ask(customer, cursors[index] as string)));
+  expect(together.map(({ body }) => body)).toEqual(alone.map(({ body }) => body));
+});

@@ -1,6 +1,7 @@
 /** What of a subscription's time falls due: rows of worked examples. */
 import { describe, expect, it } from 'vitest';
 import type { ChargeSchedule } from '#schemas/charge-schedule.ts';
+import { nextLook } from '#schemas/due-parts.ts';
 import type { Instant } from '#schemas/period.ts';
 import type { SubscriptionChange, SubscriptionTerms } from '#schemas/subscription-terms.ts';
 import {
@@ -55,6 +56,28 @@ describe('what falls due', () => {
     ];
     expect(cut('now').toSorted()).toEqual(due('2026-10-16').toSorted());
     expect(cut('next').toSorted()).toEqual(due('2026-11-01').toSorted());
+  });
+
+  it('at the end of a period a plan of another interval begins, and is charged, with that end', () => {
+    const change = at('2026-11-01T00:00Z');
+    const versions = { basic: [schedule()], pro: [schedule({ interval: year })] };
+    const changes = [plan(change, 'pro', { interval: year })];
+    const terms = termsOf({ startedAt: at('2026-10-01T00:00Z'), changes });
+    const parts = cutAt(() => terms, versions, [at('2026-10-02T00:00Z'), at('2026-11-01T00:00Z')]);
+    expect(parts.map(shown)).toEqual([
+      'advance basic 2026-10-01..2026-11-01 due 2026-10-01',
+      'advance pro 2026-11-01..2027-01-01 due 2026-11-01',
+    ]);
+  });
+
+  it('is looked for when a change is put right, and where one that is no more would have begun', () => {
+    const versions: Record<string, ChargeSchedule[]> = { basic: [schedule({ interval: year })] };
+    const schedulesOf = (id: string) => versions[id] ?? [];
+    const change = at('2026-10-10T00:00Z');
+    const terms = termsOf({ startedAt: at('2026-01-01T00:00Z'), changes: [plan(change, 'basic')] });
+    expect(nextLook(terms, schedulesOf, change)).toBe(at('2026-11-01T00:00Z'));
+    const written = [{ timing: 'advance' as const, span: { start: terms.startedAt, end: at('2026-10-20T00:00Z') } }];
+    expect(nextLook(terms, schedulesOf, change, written)).toBe(at('2026-10-20T00:00Z'));
   });
 
   it('a change at once behind one that waits takes back what was charged until then, and an end what it charged', () => {
