@@ -34,7 +34,7 @@ const effectiveAt = (
 ): Instant => {
   if (subscription.startedAt > nowMs) return subscription.startedAt;
   if (at === 'now') return Math.max(nowMs, cutUntil + 1);
-  if (at === 'period_end') return currentPeriod(subscription, nowMs).end;
+  if (at === 'period_end') return currentPeriod(subscription, Math.max(nowMs, cutUntil + 1)).end;
   const faults: Fault[] = [];
   const instant = readInstant(at, 'at', faults) ?? nowMs;
   if (instant < nowMs) faults.push({ field: 'at', code: 'out_of_range', message: 'must not be in the past' });
@@ -117,12 +117,14 @@ export const cancelSubscription = async (
 };
 
 export const undoCancellation = async (
-  { subscriptions }: Pick<CancelPorts, 'subscriptions'>,
+  { subscriptions, subscriptionChanges }: Pick<CancelPorts, 'subscriptions' | 'subscriptionChanges'>,
   db: Db,
   subscription: Subscription,
   nowMs: Instant,
 ): Promise<Subscription> => {
-  requireAllowed(subscription, 'undo_cancel', nowMs);
+  // What is written down up to its end has ended, though the clock of this process may still be before that.
+  const cutUntil = await subscriptionChanges.cutUntil(db, subscription.id);
+  requireAllowed(subscription, 'undo_cancel', Math.max(nowMs, cutUntil ?? nowMs));
   const from = Math.max(subscription.endedAt ?? nowMs, nowMs);
   await requireAlone({ subscriptions }, db, subscription, from, Number.POSITIVE_INFINITY);
   return changed(await subscriptions.changeCancellation(db, subscription.id, null, new Date(nowMs)));

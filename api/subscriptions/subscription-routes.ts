@@ -200,7 +200,12 @@ export const subscriptionRoutes = (
     async ({ db, params, nowMs, matchVersion }) => {
       const row = found(await subscriptions.lockSubscription(db, params.id), 'SUBSCRIPTION_NOT_FOUND');
       matchVersion(row.version);
-      const after = await undoCancellation({ subscriptions }, db, row, changedNow(row, hourOf(row, nowMs)));
+      const after = await undoCancellation(
+        { subscriptions, subscriptionChanges },
+        db,
+        row,
+        changedNow(row, hourOf(row, nowMs)),
+      );
       return canceled('cancellation_undone', row, after, nowMs);
     },
   );

@@ -287,8 +287,8 @@ export const subscriptionStore = {
          cancellation_final_usage = $8,
          next_due_at = CASE WHEN test_clock_id IS NULL THEN least(next_due_at, $4) END,
          clocked_due_at = CASE WHEN test_clock_id IS NOT NULL THEN least(clocked_due_at, $4) END,
-         trial_end_action = CASE WHEN $3::timestamptz IS NULL AND trial_end_action = 'cancel' THEN 'activate'
-           ELSE trial_end_action END,
+         trial_end_action = CASE WHEN trial_end_action = 'cancel' AND trial_ends_at IS DISTINCT FROM $4
+           THEN 'activate' ELSE trial_end_action END,
          version = version + 1, updated_at = greatest(updated_at, $7)
        WHERE organization_id = $1 AND id = $2`,
       [

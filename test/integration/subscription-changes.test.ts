@@ -351,6 +351,13 @@ describe('a trial', () => {
     expect(body).toMatchObject({ state: 'trialing', ended_at: null, trial: { end_action: 'activate' } });
   });
 
+  it('that would have ended it goes over into what is billed where another end is set', async () => {
+    const { id } = await subscribed({ trial: { days: 14, end_action: 'cancel' } });
+    const end = iso(Date.now() + 60 * day);
+    const { ended_at: endedAt, trial } = await done(id, 'cancel', { at: end });
+    expect({ endedAt, action: trial.end_action }).toEqual({ endedAt: end, action: 'activate' });
+  });
+
   it('that is over shows in the state', async () => {
     const startedAt = Date.now() - 10 * day;
     const of = async (endAction: string) => {
