@@ -1,5 +1,6 @@
 /** Prices that change inside a billing period, and prices of one customer: from the request to the invoice line. */
 
+import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { amountsOf, at, begin, billMonth, month } from '../support/billed-month.ts';
 import type { Pipeline } from '../support/pipeline.ts';
@@ -210,6 +211,37 @@ describe('what is refused', () => {
     const answer = await api('POST', '/v1/price-overrides', body);
     expect(answer.body).toMatchObject({ status: 409, error_code: 'PRICE_OVERRIDE_BILLED' });
     expect(answer.body.detail).toContain(new Date(month.end).toISOString());
+  });
+
+  it('a beginning in time that a run is billing, for as long as it does', async () => {
+    const plan = await makePlan();
+    const customer = await makeCustomer(plan);
+    const asDrafts = (draft_minutes: number) => api('PATCH', '/v1/organization', { invoicing: { draft_minutes } });
+    await asDrafts(60);
+    const { body: run } = await pipeline.closePeriod({ period: month.name, customer_id: customer });
+    await asDrafts(0);
+    const body = { plan: plan.code, charge: 'requests', price: graduated('1', '1', '1'), effective_from: at(middle) };
+    const client = new pg.Client({ connectionString: pipeline.databaseUrl });
+    await client.connect();
+    type Held = { state: string; leased_until: Date | string | null };
+    const hold = ({ state, leased_until: until }: Held) =>
+      client.query('UPDATE billing_run_shards SET state = $2, leased_until = $3 WHERE run_id = $1', [
+        run.id,
+        state,
+        until,
+      ]);
+    const { rows } = await client.query<Held>('SELECT state, leased_until FROM billing_run_shards WHERE run_id = $1', [
+      run.id,
+    ]);
+    expect(rows).toHaveLength(1);
+    await hold({ state: 'rated', leased_until: 'infinity' });
+    expect((await api('POST', '/v1/price-overrides', body)).body).toMatchObject({
+      status: 409,
+      error_code: 'PRICE_OVERRIDE_BILLED',
+    });
+    await hold(rows[0] as Held);
+    await client.end();
+    expect((await api('POST', '/v1/price-overrides', body)).status).toBe(201);
   });
 
   it('a version of the plan that a standing price does not fit', async () => {
