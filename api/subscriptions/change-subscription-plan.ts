@@ -5,7 +5,7 @@ import { FailureError } from '#schemas/failures.ts';
 import type { PlanChange } from '#schemas/http/subscription-changes.ts';
 import type { Instant } from '#schemas/period.ts';
 import { currenciesOf, type PlanTermsJson } from '#schemas/plan.ts';
-import { type TermsAt, termsAt } from '#schemas/subscription-terms.ts';
+import { type SubscriptionTerms, termsAt } from '#schemas/subscription-terms.ts';
 import type { CatalogStore, Plan } from '../catalog/catalog.postgres.ts';
 import type { Db } from '../route/define-route.ts';
 import { found, refuseFaults } from '../route/resource-fields.ts';
@@ -44,14 +44,24 @@ export const requirePricedIn = (terms: PlanTermsJson, currency: string, field: s
 export const goesWith = ({ add_on: addOn }: PlanTermsJson, planCode: string): boolean =>
   addOn?.plans?.includes(planCode) ?? true;
 
+/** The versions of the add-ons that it has at an instant, and of those that come behind it. */
+export const addOnVersionsFrom = (terms: SubscriptionTerms, instant: Instant): string[] => {
+  const held = [...termsAt(terms, instant).addOns.values()].map(({ planVersionId }) => planVersionId);
+  const ahead = terms.changes.flatMap((one) =>
+    one.kind === 'add_on' && one.effectiveAt > instant && one.quantity > 0 ? [one.planVersionId] : [],
+  );
+  return [...new Set([...held, ...ahead])];
+};
+
 const requireAddOnsGoWith = async (
   { catalog }: PlanChangePorts,
   db: Db,
-  { planNames }: Subscription,
-  { addOns }: TermsAt,
+  subscription: Subscription,
+  effectiveAt: Instant,
   plan: Plan,
 ): Promise<void> => {
-  const versions = [...addOns.values()].map(({ planVersionId }) => planVersionId);
+  const { planNames } = subscription;
+  const versions = addOnVersionsFrom(subscription, effectiveAt);
   const terms = await catalog.versionTerms(db, versions);
   const misfits = versions.filter((id) => !goesWith(terms.get(id) as PlanTermsJson, plan.code));
   if (misfits.length === 0) return;
@@ -86,7 +96,7 @@ export const decidePlanChange = async (
   requireNoneAhead(subscription, now, ({ kind }) => kind === 'plan');
   if (await ports.subscriptions.hasOtherToPlan(db, subscription, plan.id, effectiveAt))
     throw new FailureError('SUBSCRIPTION_ALREADY_ACTIVE');
-  await requireAddOnsGoWith(ports, db, subscription, held, plan);
+  await requireAddOnsGoWith(ports, db, subscription, effectiveAt, plan);
   const interval = mainInterval(plan.terms.charges);
   return {
     undone: [],

@@ -7,6 +7,7 @@ import { termsAt } from '#schemas/subscription-terms.ts';
 import type { CatalogStore } from '../catalog/catalog.postgres.ts';
 import type { Db } from '../route/define-route.ts';
 import { requireGoesWith } from './change-add-ons.ts';
+import { addOnVersionsFrom } from './change-subscription-plan.ts';
 import type { LedgerChanges, SubscriptionChangeStore } from './subscription-changes.postgres.ts';
 import type { RecordedChange, Subscription, SubscriptionStore } from './subscriptions.postgres.ts';
 
@@ -32,12 +33,12 @@ const requireOldPlan = async (
   change: RecordedChange,
 ): Promise<void> => {
   const without = { ...subscription, changes: subscription.changes.filter(({ id }) => id !== change.id) };
-  const { planVersionId, addOns } = termsAt(without, change.effectiveAt);
+  const { planVersionId } = termsAt(without, change.effectiveAt);
   const { planId, planCode } = subscription.planNames.get(planVersionId) ?? {};
   if (planId === undefined || planCode === undefined) return;
   if (await subscriptions.hasOtherToPlan(db, subscription, planId, change.effectiveAt))
     throw new FailureError('SUBSCRIPTION_ALREADY_ACTIVE');
-  const versions = [...addOns.values()].map((one) => one.planVersionId);
+  const versions = addOnVersionsFrom(without, change.effectiveAt);
   for (const [id, terms] of await catalog.versionTerms(db, versions))
     requireGoesWith(terms, subscription.planNames.get(id)?.planCode ?? id, [planCode]);
 };

@@ -294,6 +294,20 @@ describe('an add-on', () => {
     const refusal = refused(await post(id, 'add-ons', { plan: foreign, quantity: 1 }), 422, 'VALIDATION_FAILED');
     expect(refusal.errors).toMatchObject([{ field: 'plan', code: 'not_priced' }]);
   });
+
+  it('that comes keeps a plan away that it does not go with, whichever of them was asked for first', async () => {
+    const [plan, other] = [await planOf(), await planOf()];
+    const addOn = await addOnOf({ add_on: { plans: [plan.code] } });
+    const ahead = (days: number) => ({ at: iso(Date.now() + days * day) });
+    const { id } = await subscribed({ plan: plan.code });
+    await done(id, 'add-ons', { plan: addOn.code, quantity: 1, ...ahead(9) });
+    refused(await post(id, 'change-plan', { plan: other.code }), 409, 'SUBSCRIPTION_ADD_ON_MISFIT');
+    const { id: elsewhere } = await subscribed({ plan: other.code });
+    const { pending_changes: coming } = await done(elsewhere, 'change-plan', { plan: plan.code, ...ahead(5) });
+    await done(elsewhere, 'add-ons', { plan: addOn.code, quantity: 1, ...ahead(9) });
+    const undone = await post(elsewhere, 'undo-change', { change_id: coming[0].id });
+    refused(undone, 409, 'SUBSCRIPTION_ADD_ON_MISFIT');
+  });
 });
 
 describe('a pause', () => {
