@@ -311,6 +311,21 @@ const writtenNames = (written: readonly BilledPart[]): ((part: DuePart) => boole
 };
 
 /**
+ * When changes up to `now` are put right behind it: only those can wait that lie in the billing period that holds it.
+ * A ledger of seats may be long.
+ */
+const correctionsAhead = (terms: SubscriptionTerms, now: Instant, periodHoldingNow: PeriodHolding): Instant[] => {
+  const { cycle, changes } = terms;
+  let { interval } = cycle;
+  return changes.flatMap((change) => {
+    const { effectiveAt } = change;
+    const isRecent = effectiveAt <= now && periodHoldingNow(cycleOfInterval(cycle, interval)).start <= effectiveAt;
+    if (change.kind === 'plan') interval = change.interval;
+    return isRecent ? [correctionDueAt(terms, effectiveAt)] : [];
+  });
+};
+
+/**
  * The next instant after `now` at which something may fall due, given what is written down by now; undefined where
  * nothing ever does. Nothing may be due at it, but nothing is due before it.
  */
@@ -319,12 +334,11 @@ export const nextLook = (
   schedulesOf: SchedulesOf,
   now: Instant,
   written: readonly Pick<BilledPart, 'timing' | 'span'>[] = [],
-  periodHoldingNow: PeriodHolding = (cycle) => periodAt(cycle, now),
+  periodHoldingNow: PeriodHolding = rememberedPeriodsAt(now),
 ): Instant | undefined => {
   const { startedAt, endedAt, trialEndsAt, changes } = terms;
-  const turns = [startedAt, endedAt, trialEndsAt];
-  // Each is put right when it comes, or when the billing period ends that holds it.
-  for (const { effectiveAt } of changes) turns.push(effectiveAt, correctionDueAt(terms, effectiveAt));
+  const turns = [startedAt, endedAt, trialEndsAt, ...correctionsAhead(terms, now, periodHoldingNow)];
+  for (const { effectiveAt } of changes) turns.push(effectiveAt);
   // What was charged until a change that is no more is gone on with from there.
   for (const { timing, span } of written)
     if (timing === 'advance' || timing === 'credit') turns.push(span.start, span.end);

@@ -48,10 +48,25 @@ type RatedRow = {
   rated_at: Date;
 };
 
-/** What counts for the bounds of a period alone, which none of its lines names. */
-const othersOf = (period: BillablePeriod): BillablePeriod => ({ ...period, charges: [], storedCharges: [] });
+/** Whether more than its charges counts for its bounds, which none of its lines names. */
+const hasOthers = ({ part }: BillablePeriod): boolean => part !== undefined && part.others.length > 0;
 
-const isBeside = ({ part }: BillablePeriod): boolean => part !== undefined && part.others.length > 0;
+/** Of what counts for the bounds alone: those that stood when the lines were rated. */
+const pricesOfOthers = async (
+  postgres: Queryable,
+  organizationId: string,
+  periods: readonly BillablePeriod[],
+  meters: readonly PinnedMeter[],
+  ratedAt: (period: BillablePeriod) => Instant | undefined,
+): Promise<PricesOf> => {
+  const found = new Map<string, PriceSpans>();
+  for (const [instant, some] of Map.groupBy(periods.filter(hasOthers), ratedAt)) {
+    const others = some.map((period) => ({ ...period, charges: [], storedCharges: [] }));
+    for (const [id, spans] of await standingPrices(postgres, organizationId, others, meters, instant))
+      found.set(id, spans);
+  }
+  return found;
+};
 
 /**
  * By the lines of billed periods: a delta goes by those of what it corrects, a credit by those of what it takes back,
@@ -69,7 +84,7 @@ export const ratedPrices = async (
     organizationId,
     periods.map(({ billingPeriodId }) => billingPeriodId),
     periods.map(({ billingPeriodId, pricedAs }) => pricedAs ?? billingPeriodId),
-    periods.map(isBeside),
+    periods.map(hasOthers),
   ]);
   const lines = rows.map((row) => ({ ...row, spans: row.price_spans?.map(priceSpanFromJson) ?? [] }));
   const sources = lines.flatMap(({ spans }) => spans.map((one) => one.sources));
@@ -79,13 +94,8 @@ export const ratedPrices = async (
   const rateIds = sources.flatMap(({ creditUnitRateIds }) => creditUnitRateIds ?? []);
   const sourceRows = namedRowsOf(await namedSourceRows(postgres, organizationId, versionIds, rateIds));
   const linesOf = Map.groupBy(lines, ({ billing_period_id }) => billing_period_id);
-  const beside = new Map<string, PriceSpans>();
-  const ratedAt = Map.groupBy(periods.filter(isBeside), ({ billingPeriodId }) =>
-    linesOf.get(billingPeriodId)?.[0]?.rated_at.getTime(),
-  );
-  for (const [instant, some] of ratedAt)
-    for (const [id, spans] of await standingPrices(postgres, organizationId, some.map(othersOf), meters, instant))
-      beside.set(id, spans);
+  const ratedAt = ({ billingPeriodId: id }: BillablePeriod) => linesOf.get(id)?.[0]?.rated_at.getTime();
+  const beside = await pricesOfOthers(postgres, organizationId, periods, meters, ratedAt);
   const spansOf = (period: BillablePeriod): PriceSpans => {
     const own = (linesOf.get(period.billingPeriodId) ?? []).flatMap(({ charge_code, spans }) => {
       const index = period.charges.findIndex(({ code }) => code === charge_code);
