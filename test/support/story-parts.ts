@@ -1,6 +1,7 @@
 /** What stories by a test clock are told with: charges, plans of them, and usage. */
+import type { Pipeline } from './pipeline.ts';
 import { unique } from './tenants.ts';
-import type { Sandbox } from './test-clock.ts';
+import { type Sandbox, sandboxOf } from './test-clock.ts';
 
 export const flat = (code: string, amount: string, more: object = {}) => ({
   code,
@@ -27,8 +28,20 @@ export const call = (customer_id: string, timestamp: string) => ({
 });
 
 /** Resolves with the code of a new plan. */
-export const newPlan = async (sandbox: Sandbox, currency: string, charges: readonly object[]): Promise<string> => {
+export const newPlan = async (
+  sandbox: Sandbox,
+  currency: string,
+  charges: readonly object[],
+  terms: object = {},
+): Promise<string> => {
   const code = `p-${unique()}`;
-  await sandbox.made('/v1/plans', { code, name: code, currency, charges });
+  await sandbox.made('/v1/plans', { code, name: code, currency, charges, ...terms });
   return code;
+};
+
+/** A sandbox of its own, with the meter of `calls`. */
+export const sandboxOfCalls = async (pipeline: Pipeline): Promise<Sandbox> => {
+  const sandbox = await sandboxOf(pipeline);
+  await sandbox.made('/v1/meters', { code: 'calls', name: 'Calls', event: 'call', aggregation: 'count' });
+  return sandbox;
 };

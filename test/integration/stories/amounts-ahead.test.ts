@@ -2,9 +2,9 @@
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { type ApiAnswer, type Pipeline, until } from '../../support/pipeline.ts';
 import { sharedPipeline } from '../../support/shared-pipeline.ts';
-import { call, calls, flat, newPlan } from '../../support/story-parts.ts';
+import { call, calls, flat, newPlan, sandboxOfCalls } from '../../support/story-parts.ts';
 import { unique } from '../../support/tenants.ts';
-import { type Life, lifeFrom, type Sandbox, sandboxOf } from '../../support/test-clock.ts';
+import { type Life, lifeFrom, type Sandbox } from '../../support/test-clock.ts';
 
 let pipeline: Pipeline;
 let sandbox: Sandbox;
@@ -24,8 +24,7 @@ const seats = (unit_amount: string) => ({
 
 beforeAll(async () => {
   pipeline = await sharedPipeline(inject('serverUrls'));
-  sandbox = await sandboxOf(pipeline);
-  await sandbox.made('/v1/meters', { code: 'calls', name: 'Calls', event: 'call', aggregation: 'count' });
+  sandbox = await sandboxOfCalls(pipeline);
   await sandbox.made('/v1/tax-rates', { code: 'wa', name: 'WA', percentage: '7.25', country: 'US' });
   await sandbox.made('/v1/tax-rates', { code: 'tva', name: 'TVA', percentage: '20', country: 'FR', inclusive: true });
   basic = await newPlan(sandbox, 'USD', [

@@ -2,15 +2,14 @@
 import { afterAll, beforeAll, expect, inject, it } from 'vitest';
 import { type Pipeline, until } from '../../support/pipeline.ts';
 import { sharedPipeline } from '../../support/shared-pipeline.ts';
-import { call, flat, calls as metered, newPlan } from '../../support/story-parts.ts';
-import { type Life, lifeFrom, type Sandbox, sandboxOf } from '../../support/test-clock.ts';
+import { call, flat, calls as metered, newPlan, sandboxOfCalls } from '../../support/story-parts.ts';
+import { type Life, lifeFrom, type Sandbox } from '../../support/test-clock.ts';
 
 let pipeline: Pipeline;
 let sandbox: Sandbox;
 beforeAll(async () => {
   pipeline = await sharedPipeline(inject('serverUrls'));
-  sandbox = await sandboxOf(pipeline);
-  await sandbox.made('/v1/meters', { code: 'calls', name: 'Calls', event: 'call', aggregation: 'count' });
+  sandbox = await sandboxOfCalls(pipeline);
   await sandbox.made('/v1/tax-rates', { code: 'de', name: 'USt', percentage: '10', country: 'DE' });
 });
 afterAll(() => pipeline?.stop());

@@ -3,16 +3,15 @@ import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import type { Pipeline } from '../../support/pipeline.ts';
 import { expectRatedAgain } from '../../support/rated-again.ts';
 import { sharedPipeline } from '../../support/shared-pipeline.ts';
-import { call, calls, flat, newPlan } from '../../support/story-parts.ts';
+import { call, calls, flat, newPlan, sandboxOfCalls } from '../../support/story-parts.ts';
 import { unique } from '../../support/tenants.ts';
-import { type Life, lifeFrom, type Sandbox, sandboxOf } from '../../support/test-clock.ts';
+import { type Life, lifeFrom, type Sandbox } from '../../support/test-clock.ts';
 
 let pipeline: Pipeline;
 let sandbox: Sandbox;
 beforeAll(async () => {
   pipeline = await sharedPipeline(inject('serverUrls'));
-  sandbox = await sandboxOf(pipeline);
-  await sandbox.made('/v1/meters', { code: 'calls', name: 'Calls', event: 'call', aggregation: 'count' });
+  sandbox = await sandboxOfCalls(pipeline);
 });
 afterAll(() => pipeline?.stop());
 

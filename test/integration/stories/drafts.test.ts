@@ -2,17 +2,16 @@
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { type Pipeline, startPipeline, until } from '../../support/pipeline.ts';
 import { expectRatedAgain } from '../../support/rated-again.ts';
-import { call, flat, calls as metered, newPlan } from '../../support/story-parts.ts';
+import { call, flat, calls as metered, newPlan, sandboxOfCalls } from '../../support/story-parts.ts';
 import { unique } from '../../support/tenants.ts';
-import { type Life, lifeFrom, type Sandbox, sandboxOf } from '../../support/test-clock.ts';
+import { type Life, lifeFrom, type Sandbox } from '../../support/test-clock.ts';
 
 let pipeline: Pipeline;
 let sandbox: Sandbox;
 beforeAll(async () => {
   // The watermark of a draft is that of the run which issues it while nobody else sends events.
   pipeline = await startPipeline(inject('serverUrls'));
-  sandbox = await sandboxOf(pipeline);
-  await sandbox.made('/v1/meters', { code: 'calls', name: 'Calls', event: 'call', aggregation: 'count' });
+  sandbox = await sandboxOfCalls(pipeline);
 });
 afterAll(() => pipeline?.stop());
 

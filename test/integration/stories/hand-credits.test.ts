@@ -4,9 +4,9 @@ import { parts } from '../../support/parts.ts';
 import { type Pipeline, startPipeline, until } from '../../support/pipeline.ts';
 import { shortLeases } from '../../support/quick.ts';
 import { expectRatedAgain } from '../../support/rated-again.ts';
-import { call, calls as metered } from '../../support/story-parts.ts';
+import { call, calls as metered, sandboxOfCalls } from '../../support/story-parts.ts';
 import { unique } from '../../support/tenants.ts';
-import { type Life, lifeFrom, type Sandbox, sandboxOf } from '../../support/test-clock.ts';
+import { type Life, lifeFrom, type Sandbox } from '../../support/test-clock.ts';
 import { verify } from '../../support/verify-command.ts';
 
 let pipeline: Pipeline;
@@ -14,8 +14,7 @@ let sandbox: Sandbox;
 beforeAll(async () => {
   const services = [...parts.billedUsage, ...parts.amendedUsage];
   pipeline = await startPipeline(inject('serverUrls'), shortLeases, { services });
-  sandbox = await sandboxOf(pipeline);
-  await sandbox.made('/v1/meters', { code: 'calls', name: 'Calls', event: 'call', aggregation: 'count' });
+  sandbox = await sandboxOfCalls(pipeline);
   await sandbox.made('/v1/meters', { code: 'texts', name: 'Texts', event: 'text', aggregation: 'count' });
   await sandbox.made('/v1/tax-rates', { code: 'ten', name: 'Ten', percentage: '10' });
 }, 60_000);

@@ -4,16 +4,15 @@ import { verifyExported } from '../../../api/verify/verify-exported.ts';
 import { type Pipeline, until } from '../../support/pipeline.ts';
 import { expectRatedAgain } from '../../support/rated-again.ts';
 import { sharedPipeline } from '../../support/shared-pipeline.ts';
-import { call, flat, calls as metered } from '../../support/story-parts.ts';
+import { call, flat, calls as metered, newPlan, sandboxOfCalls } from '../../support/story-parts.ts';
 import { unique } from '../../support/tenants.ts';
-import { type Life, lifeFrom, type Sandbox, sandboxOf } from '../../support/test-clock.ts';
+import { type Life, lifeFrom, type Sandbox } from '../../support/test-clock.ts';
 
 let pipeline: Pipeline;
 let sandbox: Sandbox;
 beforeAll(async () => {
   pipeline = await sharedPipeline(inject('serverUrls'));
-  sandbox = await sandboxOf(pipeline);
-  await sandbox.made('/v1/meters', { code: 'calls', name: 'Calls', event: 'call', aggregation: 'count' });
+  sandbox = await sandboxOfCalls(pipeline);
   const level = { code: 'level', name: 'Level', event: 'level', aggregation: 'weighted_sum', property: 'change' };
   await sandbox.made('/v1/meters', level);
 });
@@ -25,13 +24,10 @@ afterAll(async () => {
 const [january, february, calls] = ['2026-01-10T00:00:00Z', '2026-02-10T00:00:00Z', metered('1.00')] as const;
 const many = (count: number, customer: string, at: string) => Array.from({ length: count }, () => call(customer, at));
 
-const newPlan = async (charges: readonly object[], terms: object = {}): Promise<string> => {
-  const code = `p-${unique()}`;
-  await sandbox.made('/v1/plans', { code, name: code, currency: 'USD', charges, ...terms });
-  return code;
-};
+const planOf = (charges: readonly object[], terms: object = {}): Promise<string> =>
+  newPlan(sandbox, 'USD', charges, terms);
 const started = async (charges: readonly object[], terms: object = {}, customer: object = {}) => {
-  const plan = await newPlan(charges, terms);
+  const plan = await planOf(charges, terms);
   const life = await lifeFrom(sandbox, '2026-01-01T00:00:00Z', customer);
   const { id } = await sandbox.made('/v1/subscriptions', { customer_id: life.customer, plan });
   return { life, id, plan };
@@ -338,7 +334,7 @@ describe('a delta goes to whoever was billed', () => {
   it('on the invoice of its own of a subscription that has ended, and in the world of its clock', async () => {
     const { life, id } = await started([calls]);
     await sandbox.send(many(3, life.customer, january));
-    const other = await newPlan([flat('fee', '5.00')]);
+    const other = await planOf([flat('fee', '5.00')]);
     await sandbox.made('/v1/subscriptions', { customer_id: life.customer, plan: other });
     await sandbox.made(`/v1/subscriptions/${id}/cancel`, { at: 'period_end' });
     await life.until('2026-02-02T00:00:00Z');
@@ -355,7 +351,7 @@ describe('a delta goes to whoever was billed', () => {
 
   it('on the next invoice of the parent, and of the one that was billed where it was moved since', async () => {
     const parent = await lifeFrom(sandbox, '2026-01-01T00:00:00Z', { invoicing: 'consolidated' });
-    const plan = await newPlan([calls]);
+    const plan = await planOf([calls]);
     const child = `c-${unique()}`;
     await sandbox.made('/v1/customers', { external_id: child, name: 'Child', invoicing: 'consolidated' });
     await sandbox.made(`/v1/test-clocks/${parent.clock}/customers`, { customer_id: child });

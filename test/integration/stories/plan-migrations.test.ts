@@ -2,16 +2,16 @@
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import type { Pipeline } from '../../support/pipeline.ts';
 import { sharedPipeline } from '../../support/shared-pipeline.ts';
+import { sandboxOfCalls } from '../../support/story-parts.ts';
 import { unique } from '../../support/tenants.ts';
-import { lifeFrom, type Sandbox, sandboxOf } from '../../support/test-clock.ts';
+import { lifeFrom, type Sandbox } from '../../support/test-clock.ts';
 import { verify } from '../../support/verify-command.ts';
 
 let pipeline: Pipeline;
 let sandbox: Sandbox;
 beforeAll(async () => {
   pipeline = await sharedPipeline(inject('serverUrls'));
-  sandbox = await sandboxOf(pipeline);
-  await sandbox.made('/v1/meters', { code: 'calls', name: 'Calls', event: 'call', aggregation: 'count' });
+  sandbox = await sandboxOfCalls(pipeline);
 });
 afterAll(() => pipeline?.stop());
 

@@ -2,16 +2,15 @@
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { type ApiAnswer, type Pipeline, until } from '../../support/pipeline.ts';
 import { sharedPipeline } from '../../support/shared-pipeline.ts';
-import { calls, flat } from '../../support/story-parts.ts';
+import { calls, flat, sandboxOfCalls } from '../../support/story-parts.ts';
 import { unique } from '../../support/tenants.ts';
-import { type Life, lifeFrom, type Sandbox, sandboxOf } from '../../support/test-clock.ts';
+import { type Life, lifeFrom, type Sandbox } from '../../support/test-clock.ts';
 
 let pipeline: Pipeline;
 let sandbox: Sandbox;
 beforeAll(async () => {
   pipeline = await sharedPipeline(inject('serverUrls'));
-  sandbox = await sandboxOf(pipeline);
-  await sandbox.made('/v1/meters', { code: 'calls', name: 'Calls', event: 'call', aggregation: 'count' });
+  sandbox = await sandboxOfCalls(pipeline);
   await sandbox.made('/v1/credit-units', { code: 'CRED', name: 'Credits' });
 });
 afterAll(() => pipeline?.stop());

@@ -3,16 +3,15 @@ import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import type { Pipeline } from '../../support/pipeline.ts';
 import { expectRatedAgain } from '../../support/rated-again.ts';
 import { sharedPipeline } from '../../support/shared-pipeline.ts';
-import { call, calls, flat } from '../../support/story-parts.ts';
+import { call, calls, flat, newPlan, sandboxOfCalls } from '../../support/story-parts.ts';
 import { unique } from '../../support/tenants.ts';
-import { type Life, lifeFrom, type Sandbox, sandboxOf } from '../../support/test-clock.ts';
+import { type Life, lifeFrom, type Sandbox } from '../../support/test-clock.ts';
 
 let pipeline: Pipeline;
 let sandbox: Sandbox;
 beforeAll(async () => {
   pipeline = await sharedPipeline(inject('serverUrls'));
-  sandbox = await sandboxOf(pipeline);
-  await sandbox.made('/v1/meters', { code: 'calls', name: 'Calls', event: 'call', aggregation: 'count' });
+  sandbox = await sandboxOfCalls(pipeline);
 });
 afterAll(async () => {
   await expectRatedAgain(pipeline, sandbox);
@@ -28,11 +27,8 @@ const seats = (unit_amount: string) => ({
   timing: 'advance',
   price: { model: 'per_unit', unit_amount },
 });
-const newPlan = async (charges: readonly object[], terms: object = {}): Promise<string> => {
-  const code = `p-${unique()}`;
-  await sandbox.made('/v1/plans', { code, name: code, currency: 'USD', charges, ...terms });
-  return code;
-};
+const planOf = (charges: readonly object[], terms: object = {}): Promise<string> =>
+  newPlan(sandbox, 'USD', charges, terms);
 const minimum = (amount: string) => ({ minimum_commitment: { amount } });
 const subscribe = async (life: Life, plan: string, more: object = {}): Promise<string> =>
   (await sandbox.made('/v1/subscriptions', { customer_id: life.customer, plan, ...more })).id;
@@ -40,7 +36,7 @@ const lastLines = async (life: Life) => (await life.invoices()).at(-1)?.lines;
 
 describe('what a period costs at least', () => {
   it('is held against what else is charged for it at the price of the customer', async () => {
-    const plan = await newPlan([fee('10.00'), calls('1.00')], minimum('50.00'));
+    const plan = await planOf([fee('10.00'), calls('1.00')], minimum('50.00'));
     const life = await lifeFrom(sandbox, start);
     const override = { plan, charge: 'fee', price: { model: 'flat', amount: '40.00' }, effective_from: start };
     await sandbox.made('/v1/price-overrides', { ...override, customer_id: life.customer });
@@ -55,7 +51,7 @@ describe('what a period costs at least', () => {
   });
 
   it('is reached by that price alone, and is no line then', async () => {
-    const plan = await newPlan([fee('10.00'), calls('1.00')], minimum('30.00'));
+    const plan = await planOf([fee('10.00'), calls('1.00')], minimum('30.00'));
     const life = await lifeFrom(sandbox, start);
     const override = { plan, charge: 'fee', price: { model: 'flat', amount: '40.00' }, effective_from: start };
     await sandbox.made('/v1/price-overrides', { ...override, customer_id: life.customer });
@@ -69,8 +65,8 @@ describe('what a period costs at least', () => {
 
   it('counts every seat behind a change from a plan without such a bound', async () => {
     const [basic, pro] = [
-      await newPlan([calls('1.00')]),
-      await newPlan([seats('5.00'), calls('1.00')], minimum('31.00')),
+      await planOf([calls('1.00')]),
+      await planOf([seats('5.00'), calls('1.00')], minimum('31.00')),
     ];
     const life = await lifeFrom(sandbox, start);
     const id = await subscribe(life, basic, { seats: 4 });
@@ -99,7 +95,7 @@ describe('a rate of a credit unit that is given later for time before', () => {
 
   it('changes nothing of what is billed: what comes late is charged as what came in time', async () => {
     const { credit_unit, dearer } = await ofCredits();
-    const plan = await newPlan([calls('2', { credit_unit })]);
+    const plan = await planOf([calls('2', { credit_unit })]);
     const life = await lifeFrom(sandbox, start);
     await subscribe(life, plan);
     await sandbox.send([1, 2].map(() => call(life.customer, '2027-01-10T00:00:00Z')));
@@ -116,7 +112,7 @@ describe('a rate of a credit unit that is given later for time before', () => {
 
   it('takes back what was charged, and no more', async () => {
     const { credit_unit, dearer } = await ofCredits();
-    const [basic, pro] = [await newPlan([fee('62', { credit_unit })]), await newPlan([fee('62', { credit_unit })])];
+    const [basic, pro] = [await planOf([fee('62', { credit_unit })]), await planOf([fee('62', { credit_unit })])];
     const life = await lifeFrom(sandbox, start);
     const id = await subscribe(life, basic);
     await life.until('2027-01-16T00:00:00Z');
